@@ -1,0 +1,42 @@
+# Everything sets itself up: a virtual environment in .venv, nothing else is written outside the checkout.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check format fuzz bench clean help
+
+help:                ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "radiusd-mfa needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "This Python has no venv module. On Debian: apt install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)       ## throw-away server, one user, one real sign-in; then keeps serving
+	@$(BIN)/radiusd-mfa demo
+
+test: $(READY)       ## every test, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(READY)      ## format, lint, types, tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+format: $(READY)     ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: $(READY)       ## 10,000,000 mutated packets through the decoder
+	RADIUSD_MFA_FUZZ_PACKETS=10000000 $(BIN)/python -m pytest tests/radius/test_fuzz.py
+
+bench: $(READY)      ## what a sign-in costs here
+	$(BIN)/python bench/codec.py
+
+clean:               ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The security decision: pure values in, values out; knows no SQL, socket or clock."""

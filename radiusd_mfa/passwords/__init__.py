@@ -1,0 +1,1 @@
+"""Who can say whether a password is right."""

@@ -1,0 +1,1 @@
+"""The only home of pyrad: RADIUS as values and octets, without sockets."""

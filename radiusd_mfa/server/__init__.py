@@ -1,0 +1,1 @@
+"""Sockets, threads and the pipeline of a sign-in."""

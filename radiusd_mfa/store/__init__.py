@@ -1,0 +1,1 @@
+"""The only home of SQLAlchemy: schema, engine, one file a port, migrations."""
