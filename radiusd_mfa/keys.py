@@ -35,7 +35,7 @@ _HEADING = (
 _CANARY_PLACE = ("meta", "key_canary", "1")
 
 
-class KeyProblem(Exception):  # noqa: N818 - the boundary's word for it, as NameProblem and HashProblem
+class KeyProblem(Exception):
     """Something about the keys is wrong; the sentence says what, and what to do."""
 
 
