@@ -4,12 +4,10 @@ Owns what `try`, `demo`, an upstream RADIUS server and the tests need of the cli
 random octets: Identifier and Request Authenticator are arguments.
 """
 
-import hmac
 from collections.abc import Iterable
-from hashlib import md5
 
-from radiusd_mfa.radius.packet import verify_message_authenticator
 from radiusd_mfa.radius.password import PASSWORD_LIMIT, hide
+from radiusd_mfa.radius.signature import check_message_authenticator, check_response_authenticator, hmac_md5
 from radiusd_mfa.radius.wire import HEADER, PACKET_LIMIT, Attribute, Cause, Code, Packet, PacketError, attribute, parse
 
 
@@ -43,7 +41,7 @@ def encode_request(
     if not message_authenticator:
         return octets
     value_at = HEADER + 2
-    return octets[:value_at] + hmac.digest(secret, octets, "md5") + octets[value_at + 16 :]
+    return octets[:value_at] + hmac_md5(octets, secret) + octets[value_at + 16 :]
 
 
 def verify_reply(
@@ -56,12 +54,9 @@ def verify_reply(
     packet = parse(octets)
     if packet.code not in (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE):
         raise PacketError(Cause.CODE)
-    covered = packet.octets[:4] + request_authenticator + packet.octets[HEADER:] + secret
-    if not hmac.compare_digest(md5(covered, usedforsecurity=False).digest(), packet.authenticator):
-        raise PacketError(Cause.RESPONSE_AUTHENTICATOR)
-    kinds = [kind for kind, _ in packet.attributes]
-    if Attribute.MESSAGE_AUTHENTICATOR in kinds:
-        verify_message_authenticator(packet, kinds, secret=secret, authenticator=request_authenticator)
+    check_response_authenticator(packet, secret=secret, request_authenticator=request_authenticator)
+    if Attribute.MESSAGE_AUTHENTICATOR in packet.kinds:
+        check_message_authenticator(packet, secret=secret, request_authenticator=request_authenticator)
     elif require_message_authenticator:
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_MISSING)
     return packet

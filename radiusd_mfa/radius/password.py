@@ -19,9 +19,9 @@ def fits(hidden: bytes) -> bool:
 def reveal(hidden: bytes, *, secret: bytes, authenticator: bytes) -> bytes:
     """Recover the password without its padding; a NUL inside it stays, so `pw NUL x` never becomes `pw`."""
     # b1 = MD5(S + RA), b2 = MD5(S + c(1)), ...: each pad depends on the hidden block before it.
-    pads = b"".join(
-        [md5(secret + before, usedforsecurity=False).digest() for before in (authenticator, *_blocks(hidden[:-_BLOCK]))]
-    )
+    pads = md5(secret + authenticator, usedforsecurity=False).digest()
+    for at in range(0, len(hidden) - _BLOCK, _BLOCK):
+        pads += md5(secret + hidden[at : at + _BLOCK], usedforsecurity=False).digest()
     return _xor(hidden, pads).rstrip(b"\0")
 
 
@@ -31,14 +31,10 @@ def hide(password: bytes, *, secret: bytes, authenticator: bytes) -> bytes:
     padded += bytes(-len(padded) % _BLOCK)
     hidden = []
     before = authenticator
-    for block in _blocks(padded):
-        before = _xor(block, md5(secret + before, usedforsecurity=False).digest())
+    for at in range(0, len(padded), _BLOCK):
+        before = _xor(padded[at : at + _BLOCK], md5(secret + before, usedforsecurity=False).digest())
         hidden.append(before)
     return b"".join(hidden)
-
-
-def _blocks(octets: bytes) -> list[bytes]:
-    return [octets[at : at + _BLOCK] for at in range(0, len(octets), _BLOCK)]
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
