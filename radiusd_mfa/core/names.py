@@ -14,7 +14,7 @@ _USERNAME = get_profile("UsernameCaseMapped")
 _OPAQUE_STRING = get_profile("OpaqueString")
 
 
-class NameProblem(ValueError):  # noqa: N818 - the house calls what a person can put right a problem
+class NameProblem(ValueError):
     """A text that can't be a user name; the message is a sentence for people."""
 
 

@@ -22,7 +22,7 @@ class Algorithm(StrEnum):
     SHA512 = "SHA512"
 
 
-class SeedProblem(ValueError):  # noqa: N818 - the house calls what a person can put right a problem
+class SeedProblem(ValueError):
     """A text that can't be a seed; the message never holds any of it."""
 
 

@@ -260,6 +260,7 @@ def test_a_password_in_a_static_challenge_is_not_taken_apart() -> None:
         "SCRV1:cHc=",
         "SCRV1:cHc=:not-base64",
         "SCRV1:cH:cHc=",
+        "SCRV1:c!Hc=:NDkyMDM5",
         "SCRV1:cHc=:cHc=:",
         "scrv1:cHc=:cHc=",
     ],
