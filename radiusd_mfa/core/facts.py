@@ -1,0 +1,141 @@
+"""What is known when a sign-in is judged: the attempt as it came in, and the facts that the store had at that moment.
+
+Owns the frozen values between the store and the judge. Knows no SQL, socket or clock.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2s
+
+from radiusd_mfa.core.names import Username
+from radiusd_mfa.core.throttle import PENDING, Charge
+from radiusd_mfa.core.totp import Algorithm
+from radiusd_mfa.core.typed import Answer, Typed
+from radiusd_mfa.core.verdict import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Nas:
+    """A NAS entry, as far as it matters for the decision; how its packets are protected is the codec's business."""
+
+    id: int
+    name: str
+    surface: str
+    team_id: int | None = None
+    challenge: bool = False
+    """Whether the NAS can show an Access-Challenge."""
+    otp_only: bool = False
+    """Whether the NAS has checked the password itself and sends nothing but the code."""
+    retry_grace: float = 0.0
+    """Seconds in which the same user, text and station have the same verdict again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sign-in request: who asks, from where, and what was typed, in all its possible readings."""
+
+    request: bytes
+    """16 octets: digest of the client's address, port and packet; a retransmission has the same."""
+    at: float
+    """Unix time in seconds at which the request came in."""
+    nas: Nas
+    shown_name: str
+    """The user name as it was sent, escaped, for the audit log."""
+    user: Username | None
+    """None: the name that was sent can be nobody's."""
+    typed: Typed | Answer = field(repr=False)
+    """`Answer` where nothing but a code is expected: after a challenge, or from an OTP-only NAS."""
+    text: bytes = field(repr=False)
+    """8 octets: keyed digest of what was typed, and at which prompt."""
+    device: str = ""
+    """Calling-Station-Id without its port; empty where the NAS sends none."""
+    state: bytes | None = None
+    """Digest of the State attribute, where there was one."""
+
+    @property
+    def charge(self) -> Charge:
+        """What the throttle is charged for this attempt, before anything is checked."""
+        device = blake2s(self.device.encode(), digest_size=4).hexdigest()
+        return Charge(self.at, PENDING, self.nas.id, device, self.text.hex(), self.request.hex())
+
+
+class MethodKind(StrEnum):
+    """What gives a user the codes."""
+
+    TOTP = "totp"
+    SMS = "sms"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user's row."""
+
+    id: int
+    name: str
+    password_hash: str | None = field(repr=False)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A confirmed authenticator of the user, its seed opened."""
+
+    id: int
+    seed: bytes = field(repr=False)
+    digits: int
+    period: int
+    algorithm: Algorithm
+    watermark: int
+    """The highest time step that was ever spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBackupCode:
+    """A backup code of the user's valid generation whose selector was typed."""
+
+    id: int
+    selector: str
+    hash: str = field(repr=False)
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChallenge:
+    """An Access-Challenge that was sent and not answered yet; its password was right."""
+
+    user_id: int
+    nas_id: int
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """When the user last gave a second factor on this device and surface, and the digest of the text that did."""
+
+    at: float
+    text: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """This very request was settled before: by another worker, another node, or before a crash."""
+
+    at: float
+    outcome: Outcome
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the store knew about one attempt, read in the transaction that charged the throttle."""
+
+    user: Person | None = None
+    methods: tuple[Method, ...] = ()
+    backup_codes: tuple[StoredBackupCode, ...] = ()
+    challenge: OpenChallenge | None = None
+    verification: Verification | None = None
+    earlier: Earlier | None = None
+    history: str = field(default="", repr=False)
+    """The user's throttle history, this attempt's charge included (core.throttle)."""
+    fault: str = ""
+    """Why these facts can't be judged (a seed that does not open): our own fault, so there is no answer at all."""

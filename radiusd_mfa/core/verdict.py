@@ -1,0 +1,88 @@
+"""The answer to a sign-in, why it is so, and what must be true in the database for it to be given."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What the NAS is told."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    CHALLENGE = "challenge"
+
+
+class Reason(StrEnum):
+    """Why. For the audit and the log; the wire never tells (a Reject looks like every other Reject)."""
+
+    TOTP = "totp"
+    BACKUP_CODE = "backup-code"
+    REPEAT = "repeat"
+    """The same text again within the NAS entry's retry grace."""
+    CODE_DUE = "code-due"
+    """The password was right; the NAS was asked for the code."""
+
+    UNREADABLE = "unreadable"
+    """The packet or the text can't be a sign-in: two passwords, CHAP, forbidden characters, an empty password."""
+    UNKNOWN_USER = "unknown-user"
+    DISABLED = "disabled"
+    NO_PASSWORD = "no-password"  # noqa: S105 - a reason's name, not a password
+    """The user has no password here."""
+    WRONG_PASSWORD = "wrong-password"  # noqa: S105 - as above
+    WRONG_CODE = "wrong-code"
+    CODE_REUSED = "code-reused"
+    CODE_MISSING = "code-missing"
+    """The password was right and nothing else was given, on a NAS that can't be challenged."""
+    NOT_ENROLLED = "not-enrolled"
+    KNOWN_WRONG = "known-wrong"
+    """The very text that was found wrong a while ago; it was not evaluated again."""
+    THROTTLED = "throttled"
+    BAD_STATE = "bad-state"
+    """The State is foreign, expired or used, or belongs to another NAS or user."""
+    REPLAYED = "replayed"
+    """The octets of a request that was settled longer ago than any client retransmits."""
+
+
+class Mark(StrEnum):
+    """What becomes of the throttle charge when the sign-in is settled."""
+
+    REFUND = ""
+    """No guess was made: the charge is taken back."""
+    CLEAR = "ok"
+    """The right credential: the charge is taken back, and wrong passwords before it are forgotten."""
+    WRONG_CODE = "c"
+    """A code was guessed, with the right password."""
+    WRONG_PASSWORD = "p"  # noqa: S105 - a mark, not a password
+    WRONG_PASSWORD_KNOWN_DEVICE = "k"  # noqa: S105 - as above
+    """A password was guessed, from a device on which the user had signed in before."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendStep:
+    """Claims a time step of a method: must raise the watermark, or the claim is lost."""
+
+    method_id: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpendBackupCode:
+    """Claims a backup code: must find it unused and of the valid generation, or the claim is lost."""
+
+    code_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Outcome, reason, and the claims that must hold in the settling transaction before the outcome may be told."""
+
+    outcome: Outcome
+    reason: Reason
+    mark: Mark = Mark.REFUND
+    spend: SpendStep | SpendBackupCode | None = None
+    redeems: bool = False
+    """Whether the State of the attempt is used up; must find it, or the claim is lost."""
+    settled_before: bool = False
+    """The verdict of this very request stands in the database already: nothing is written."""
+    clock_is_behind: bool = False
+    """A method's watermark is ahead of the clock by more than the window: the clock went back."""

@@ -1,0 +1,118 @@
+"""The engine: one database, opened so that a commit is durable and a fault is quick.
+
+Owns how SQLite and PostgreSQL are set up; knows no table.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+_TRANSIENT: Final = ("40001", "40P01")
+"""PostgreSQL's serialization_failure and deadlock_detected."""
+
+
+class StoreFault(Exception):
+    """The database did not do what it was asked: gone, slow, full, read-only, or not set up."""
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same transaction may well succeed when it is tried again: a deadlock, or a lost race."""
+        original = getattr(self.__cause__, "orig", None)
+        return getattr(original, "sqlstate", None) in _TRANSIENT
+
+
+class Database:
+    """An engine with two ways in: `reading` holds no lock, `writing` is one transaction that is durable at its end.
+
+    `deadline` is in seconds: a statement that takes longer is an error, since a NAS fails over faster than that.
+    """
+
+    def __init__(self, url: str, *, deadline: float = 1.5, for_sign_ins: bool = False) -> None:
+        self.url: Final = make_url(url)
+        self.deadline: Final = deadline
+        self.engine: Final = _open(self.url, deadline, for_sign_ins=for_sign_ins)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection whose transaction blocks no writer."""
+        with _faults(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection whose transaction commits at the end of the block, or is rolled back by an exception."""
+        with _faults(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreFault(f"the database refused: {_first_line(error.orig)}") from error
+    except SQLAlchemyError as error:
+        raise StoreFault(f"the database is not usable: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _open(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url, deadline)
+    return _open_postgresql(url, deadline, for_sign_ins=for_sign_ins)
+
+
+def _open_sqlite(url: URL, deadline: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": deadline, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - a sqlite3.Connection or its wrapper
+        connection.isolation_level = None  # transactions are begun below, not by sqlite3's guess
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once: upgrading a read lock later fails instead of waiting.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine:
+    milliseconds = int(deadline * 1000)
+    settings: dict[str, object] = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
+    if for_sign_ins:
+        # Left alone, the planner takes a batch of 32 for large and scans whole tables.
+        settings |= {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return create_engine(
+        url,
+        pool_pre_ping=not for_sign_ins,
+        connect_args={
+            "options": options,
+            "connect_timeout": 2,
+            "tcp_user_timeout": milliseconds,
+            "keepalives_idle": 1,
+            "keepalives_interval": 1,
+            "keepalives_count": 2,
+        },
+    )

@@ -1,0 +1,243 @@
+"""The tables: a public contract, since control panels and provisioning write to them too (docs/schema.md).
+
+Times are Unix seconds as double precision. Sealed columns hold AES-256-GCM bound to table, column and row id.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives a rowid to INTEGER keys only; PostgreSQL counts past 2^31.
+_Id: Final = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} in ({', '.join(repr(value) for value in values)})", name=column)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
+def _text(name: str, default: str = "") -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=default)
+
+
+def _of(table: str, *, nullable: bool = False, **options: Any) -> Column[int]:  # noqa: ANN401 - passed on to Column
+    column = f"{table.removesuffix('s')}_id"
+    cascade = "SET NULL" if nullable else "CASCADE"
+    return Column(column, _Id, ForeignKey(f"{table}.id", ondelete=cascade), nullable=nullable, **options)
+
+
+# A row that every sign-in rewrites keeps room on its page, so that PostgreSQL need not touch the index (HOT update).
+_REWRITTEN: Final[dict[str, Any]] = {"postgresql_with": {"fillfactor": 70}}
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    _key(),
+    Column("name", Text, nullable=False, unique=True),
+    _text("plan", "mfa"),
+    Column("policy", Text),
+    Column("policy_version", Integer, nullable=False, server_default="0"),
+    Column("created_at", Double, nullable=False),
+)
+
+realms = Table(
+    "realms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _of("teams"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _key(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("password_hash", Text),
+    _text("source", "local"),
+    _flag("disabled"),
+    Column("backup_generation", Integer, nullable=False, server_default="0"),
+    Column("created_at", Double, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    _of("users", primary_key=True),
+    _of("teams", primary_key=True, index=True),
+    Column("role", Text, nullable=False),
+    _text("permissions"),
+    _one_of("role", "owner", "admin", "member"),
+)
+
+nas = Table(
+    "nas",
+    metadata,
+    _key(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("address", Text, nullable=False, unique=True),
+    Column("secret", LargeBinary, nullable=False),
+    Column("surface", Text, nullable=False),
+    _of("teams", nullable=True),
+    _flag("challenge"),
+    _flag("otp_only"),
+    _text("separators"),
+    _flag("code_first"),
+    _text("message_authenticator", "require"),
+    _text("reply_message_authenticator", "always"),
+    _flag("allow_proxy_state"),
+    _text("omit"),
+    Column("retry_grace", Double, nullable=False, server_default="0"),
+    Column("created_at", Double, nullable=False),
+    _one_of("message_authenticator", "require", "optional"),
+    _one_of("reply_message_authenticator", "always", "mirror", "never"),
+    CheckConstraint("retry_grace >= 0", name="retry_grace"),
+)
+
+methods = Table(
+    "methods",
+    metadata,
+    _key(),
+    _of("users", index=True),
+    Column("kind", Text, nullable=False),
+    _text("label"),
+    Column("seed", LargeBinary),
+    Column("phone", Text),
+    Column("digits", Integer, nullable=False, server_default="6"),
+    Column("period", Integer, nullable=False, server_default="30"),
+    _text("algorithm", "SHA1"),
+    Column("watermark", BigInteger, nullable=False, server_default="0"),
+    Column("last_request", LargeBinary),
+    Column("created_at", Double, nullable=False),
+    Column("confirmed_at", Double),
+    Column("last_used_at", Double),
+    _flag("is_default"),
+    _one_of("kind", "totp", "sms"),
+    _one_of("algorithm", "SHA1", "SHA256", "SHA512"),
+    **_REWRITTEN,
+)
+
+backup_codes = Table(
+    "backup_codes",
+    metadata,
+    _key(),
+    _of("users"),
+    Column("generation", Integer, nullable=False),
+    Column("selector", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("used_at", Double),
+    Column("last_request", LargeBinary),
+    UniqueConstraint("user_id", "generation", "selector"),
+)
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("state", LargeBinary, primary_key=True),
+    _of("users", index=True),
+    _of("nas"),
+    Column("kind", Text, nullable=False),
+    Column("code_hash", Text),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    _of("users", primary_key=True),
+    # No foreign key: 0 stands for "no team", which a primary key can hold and NULL could not.
+    Column("team_id", _Id, primary_key=True, autoincrement=False, server_default="0"),
+    Column("nas_id", _Id, primary_key=True, autoincrement=False),
+    Column("device", Text, primary_key=True),
+    Column("surface", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    **_REWRITTEN,
+)
+
+throttles = Table(
+    "throttles",
+    metadata,
+    _of("users", primary_key=True),
+    _text("history"),
+    **_REWRITTEN,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    _of("users", index=True),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+)
+
+reply_profiles = Table(
+    "reply_profiles",
+    metadata,
+    _key(),
+    _of("teams"),
+    Column("role", Text),
+    Column("surface", Text),
+    Column("attributes", Text, nullable=False),
+    UniqueConstraint("team_id", "role", "surface"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _key(),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("request", LargeBinary, unique=True),
+    Column("user_name", Text),
+    Column("nas_name", Text),
+    Column("surface", Text),
+    Column("device", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text),
+    Column("detail", Text),
+    # Ids are never used again, also after the newest rows were pruned.
+    sqlite_autoincrement=True,
+)

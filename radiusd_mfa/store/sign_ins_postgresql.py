@@ -1,0 +1,188 @@
+"""The statements of a sign-in for PostgreSQL: all duties of a whole batch in one statement per transaction.
+
+Arrays go in, `unnest` makes them rows. Rows are locked in key order, so that two nodes don't deadlock. The planner
+settings of `database` matter: left alone, PostgreSQL takes a batch of 32 for large and scans whole tables.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection
+
+from radiusd_mfa.core.throttle import ROOM
+
+if TYPE_CHECKING:
+    from radiusd_mfa.store.sign_ins import Query, Row
+
+_QUERY_COLUMNS: Final = {
+    "position": "int",
+    "request": "bytea",
+    "name": "text",
+    "team_id": "bigint",
+    "nas_id": "bigint",
+    "device": "text",
+    "state": "bytea",
+    "selector": "text",
+    "other_selector": "text",
+    "charge": "text",
+}
+_ROW_COLUMNS: Final = {
+    "position": "int",
+    "request": "bytea",
+    "at": "float8",
+    "user_id": "bigint",
+    "user_name": "text",
+    "granted_to": "text",
+    "nas_id": "bigint",
+    "nas_name": "text",
+    "team_id": "bigint",
+    "surface": "text",
+    "device": "text",
+    "text": "bytea",
+    "outcome": "text",
+    "reason": "text",
+    "detail": "text",
+    "redeem": "bytea",
+    "method_id": "bigint",
+    "step": "bigint",
+    "code_id": "bigint",
+    "issue": "bytea",
+    "issue_expires": "float8",
+    "remembers": "bool",
+    "charge": "text",
+    "charge_after": "text",
+    "history_read": "text",
+    "history_after": "text",
+}
+
+
+def _given(name: str, columns: dict[str, str]) -> str:
+    arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
+    return f"{name} AS (SELECT * FROM unnest({arrays}) AS {name} ({', '.join(columns)}))"  # noqa: S608 - names of ours
+
+
+_CHARGES: Final = f"""
+    charged AS (
+        INSERT INTO throttles AS t (user_id, history)
+        SELECT u.id, string_agg(asked.charge, '' ORDER BY asked.position)
+          FROM asked JOIN users u ON u.name = asked.name
+         WHERE asked.charge IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit WHERE audit.request = asked.request)
+         GROUP BY u.id ORDER BY u.id
+        ON CONFLICT (user_id) DO UPDATE
+           SET history = t.history || CASE WHEN length(t.history) < {ROOM} THEN excluded.history ELSE '' END
+        RETURNING user_id, history
+    )
+"""  # noqa: S608 - a constant of ours
+_NO_CHARGES: Final = "charged AS (SELECT NULL::bigint AS user_id, NULL::text AS history WHERE false)"
+_FACTS: Final = """
+    SELECT asked.position, u.id, u.name, u.password_hash, u.disabled, coalesce(charged.history, t.history),
+           v.at, v.text, c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
+           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
+           b.id, b.selector, b.hash, b.used_at
+      FROM asked
+      LEFT JOIN users u ON u.name = asked.name
+      LEFT JOIN charged ON charged.user_id = u.id
+      LEFT JOIN throttles t ON t.user_id = u.id
+      LEFT JOIN verifications v
+             ON v.user_id = u.id AND v.team_id = asked.team_id AND v.nas_id = asked.nas_id AND v.device = asked.device
+      LEFT JOIN challenges c ON c.state = asked.state
+      LEFT JOIN audit a ON a.request = asked.request
+      LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
+      LEFT JOIN backup_codes b
+             ON b.user_id = u.id AND b.generation = u.backup_generation
+            AND b.selector IN (asked.selector, asked.other_selector)
+"""
+_ASKED: Final = _given("asked", _QUERY_COLUMNS)
+_OPEN: Final = f"WITH {_ASKED}, {_CHARGES} {_FACTS}"
+_REREAD: Final = f"WITH {_ASKED}, {_NO_CHARGES} {_FACTS}"
+
+_SETTLE: Final = f"""
+WITH {_given("w", _ROW_COLUMNS)},
+    redeemed AS (DELETE FROM challenges c USING w WHERE c.state = w.redeem RETURNING w.position),
+    open AS (
+        SELECT w.* FROM w
+         WHERE (w.redeem IS NULL OR w.position IN (SELECT position FROM redeemed))
+           AND (w.granted_to IS NULL OR EXISTS (
+                SELECT 1 FROM users u
+                 WHERE u.id = w.user_id AND NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to))
+    ),
+    stepped AS (
+        UPDATE methods m SET watermark = o.step, last_request = o.request, last_used_at = o.at
+          FROM (SELECT * FROM open WHERE method_id IS NOT NULL ORDER BY method_id) o
+         WHERE m.id = o.method_id AND m.watermark < o.step AND m.confirmed_at IS NOT NULL
+        RETURNING o.position
+    ),
+    coded AS (
+        UPDATE backup_codes b SET used_at = o.at, last_request = o.request
+          FROM (SELECT * FROM open WHERE code_id IS NOT NULL ORDER BY code_id) o JOIN users u ON u.id = o.user_id
+         WHERE b.id = o.code_id AND b.used_at IS NULL AND b.generation = u.backup_generation
+        RETURNING o.position
+    ),
+    held AS (
+        SELECT * FROM open
+         WHERE (method_id IS NULL OR position IN (SELECT position FROM stepped))
+           AND (code_id IS NULL OR position IN (SELECT position FROM coded))
+    ),
+    recorded AS (
+        INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail)
+        SELECT at, 'sign-in', request, user_name, nas_name, surface, device, outcome, reason, detail
+          FROM held ORDER BY position
+        ON CONFLICT (request) DO NOTHING
+        RETURNING id, request
+    ),
+    charged AS (
+        UPDATE throttles t
+           SET history = CASE WHEN t.history = h.history_read THEN h.history_after
+                              ELSE replace(t.history, h.charge, h.charge_after) END
+          FROM (SELECT * FROM held WHERE charge IS NOT NULL ORDER BY user_id) h
+         WHERE t.user_id = h.user_id
+    ),
+    remembered AS (
+        INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text)
+        SELECT DISTINCT ON (user_id, team_id, nas_id, device) user_id, team_id, nas_id, device, surface, at, text
+          FROM held WHERE remembers ORDER BY user_id, team_id, nas_id, device, at DESC
+        ON CONFLICT (user_id, team_id, nas_id, device)
+        DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
+    ),
+    issued AS (
+        INSERT INTO challenges (state, user_id, nas_id, kind, expires_at)
+        SELECT issue, user_id, nas_id, 'code', issue_expires FROM held WHERE issue IS NOT NULL
+        ON CONFLICT (state) DO NOTHING
+    )
+SELECT held.position, recorded.id FROM held JOIN recorded ON recorded.request = held.request
+"""  # noqa: S608 - constants of ours
+
+
+def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) -> Sequence[Sequence[Any]]:
+    """See `sign_ins.Dialect.read`."""
+    values = _arrays(queries, _QUERY_COLUMNS)
+    return connection.exec_driver_sql(_OPEN if charging else _REREAD, values).fetchall()
+
+
+def settle(connection: Connection, rows: "Sequence[Row]") -> dict[int, int]:
+    """See `sign_ins.Dialect.settle`."""
+    held = connection.exec_driver_sql(_SETTLE, _arrays(rows, _ROW_COLUMNS)).fetchall()
+    return dict(held)
+
+
+def lock_histories(connection: Connection, user_ids: Sequence[int]) -> dict[int, str]:
+    """See `sign_ins.Dialect.lock_histories`."""
+    statement = "SELECT user_id, history FROM throttles WHERE user_id = ANY(%s) ORDER BY user_id FOR UPDATE"
+    rows = connection.exec_driver_sql(statement, (list(user_ids),)).fetchall()
+    return dict(rows)
+
+
+def write_histories(connection: Connection, histories: dict[int, str]) -> None:
+    """See `sign_ins.Dialect.write_histories`."""
+    statement = """
+        UPDATE throttles t SET history = w.history
+          FROM unnest(%s::bigint[], %s::text[]) AS w (user_id, history) WHERE t.user_id = w.user_id
+    """
+    connection.exec_driver_sql(statement, (list(histories), list(histories.values())))
+
+
+def _arrays(rows: Sequence[object], columns: dict[str, str]) -> tuple[list[Any], ...]:
+    """Turn rows into one array per column, in the order of the statement's parameters."""
+    values = list(map(attrgetter(*columns), rows))
+    return tuple(map(list, zip(*values, strict=True)))

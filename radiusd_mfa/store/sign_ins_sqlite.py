@@ -1,0 +1,148 @@
+"""The statements of a sign-in for SQLite: one short prepared statement per duty and sign-in.
+
+Inside one transaction SQLite takes a few microseconds for each; what costs is the commit, which a batch shares.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sqlalchemy import Connection
+
+from radiusd_mfa.core.throttle import ROOM
+
+if TYPE_CHECKING:
+    from sqlite3 import Cursor
+
+    from radiusd_mfa.store.sign_ins import Query, Row
+
+_CHARGE: Final = f"""
+    INSERT INTO throttles (user_id, history)
+    SELECT id, ?3 FROM users WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM audit WHERE request = ?2)
+    ON CONFLICT (user_id) DO UPDATE SET history = history || excluded.history WHERE length(history) < {ROOM}
+"""  # noqa: S608 - a constant of ours
+
+_READ: Final = """
+    SELECT ?, u.id, u.name, u.password_hash, u.disabled, t.history, v.at, v.text,
+           c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
+           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
+           b.id, b.selector, b.hash, b.used_at
+      FROM (SELECT 1)
+      LEFT JOIN users u ON u.name = ?
+      LEFT JOIN throttles t ON t.user_id = u.id
+      LEFT JOIN verifications v ON v.user_id = u.id AND v.team_id = ? AND v.nas_id = ? AND v.device = ?
+      LEFT JOIN challenges c ON c.state = ?
+      LEFT JOIN audit a ON a.request = ?
+      LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
+      LEFT JOIN backup_codes b
+             ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?, ?)
+"""
+
+_REDEEM: Final = "DELETE FROM challenges WHERE state = ?"
+_HOLDS: Final = "SELECT 1 FROM users WHERE id = ? AND NOT disabled AND coalesce(password_hash, '') = ?"
+_SPEND_STEP: Final = """
+    UPDATE methods SET watermark = ?2, last_request = ?3, last_used_at = ?4
+     WHERE id = ?1 AND watermark < ?2 AND confirmed_at IS NOT NULL
+"""
+_SPEND_CODE: Final = """
+    UPDATE backup_codes SET used_at = ?2, last_request = ?3
+     WHERE id = ?1 AND used_at IS NULL
+       AND generation = (SELECT backup_generation FROM users WHERE users.id = backup_codes.user_id)
+"""
+_RECORD: Final = """
+    INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail)
+    VALUES (?, 'sign-in', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request) DO NOTHING
+"""
+_SETTLE_CHARGE: Final = """
+    UPDATE throttles
+       SET history = CASE WHEN history = ?2 THEN ?3 ELSE replace(history, ?4, ?5) END
+     WHERE user_id = ?1
+"""
+_REMEMBER: Final = """
+    INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (user_id, team_id, nas_id, device)
+    DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
+"""
+_ISSUE: Final = """
+    INSERT INTO challenges (state, user_id, nas_id, kind, expires_at) VALUES (?, ?, ?, 'code', ?)
+    ON CONFLICT (state) DO NOTHING
+"""
+
+
+def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) -> Iterator[Sequence[Any]]:
+    """See `sign_ins.Dialect.read`."""
+    cursor = _cursor(connection)
+    for query in queries:
+        if charging and query.charge is not None:
+            cursor.execute(_CHARGE, (query.name, query.request, query.charge))
+        where = (query.team_id, query.nas_id, query.device)
+        codes = (query.selector, query.other_selector)
+        cursor.execute(_READ, (query.position, query.name, *where, query.state, query.request, *codes))
+        yield from cursor.fetchall()
+
+
+def settle(connection: Connection, rows: "Sequence[Row]") -> dict[int, int]:
+    """See `sign_ins.Dialect.settle`."""
+    cursor = _cursor(connection)
+    held = {}
+    for row in rows:
+        if _claims_hold(cursor, row):
+            audit_id = _record(cursor, row)
+            if audit_id is not None:
+                held[row.position] = audit_id
+                _conclude(cursor, row)
+    return held
+
+
+def lock_histories(connection: Connection, user_ids: Sequence[int]) -> dict[int, str]:
+    """See `sign_ins.Dialect.lock_histories`; the transaction holds SQLite's only write lock already."""
+    cursor = _cursor(connection)
+    marks = ", ".join("?" * len(user_ids))
+    cursor.execute(f"SELECT user_id, history FROM throttles WHERE user_id IN ({marks})", tuple(user_ids))  # noqa: S608
+    return dict(cursor.fetchall())
+
+
+def write_histories(connection: Connection, histories: dict[int, str]) -> None:
+    """See `sign_ins.Dialect.write_histories`."""
+    rows = [(history, user_id) for user_id, history in histories.items()]
+    _cursor(connection).executemany("UPDATE throttles SET history = ? WHERE user_id = ?", rows)
+
+
+def _cursor(connection: Connection) -> "Cursor":
+    # sqlite3's own cursor: SQLAlchemy's costs more than the statement, and a sign-in has seven of them.
+    return cast("Cursor", connection.connection.cursor())
+
+
+def _changed(cursor: "Cursor", statement: str, values: tuple[object, ...]) -> bool:
+    cursor.execute(statement, values)
+    return cursor.rowcount == 1
+
+
+def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
+    """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
+    if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
+        return False
+    if row.granted_to is not None and not cursor.execute(_HOLDS, (row.user_id, row.granted_to)).fetchone():
+        return False
+    if row.method_id is not None:
+        return _changed(cursor, _SPEND_STEP, (row.method_id, row.step, row.request, row.at))
+    if row.code_id is not None:
+        return _changed(cursor, _SPEND_CODE, (row.code_id, row.at, row.request))
+    return True
+
+
+def _record(cursor: "Cursor", row: "Row") -> int | None:
+    where = (row.nas_name, row.surface, row.device)
+    if _changed(cursor, _RECORD, (row.at, row.request, row.user_name, *where, row.outcome, row.reason, row.detail)):
+        return cursor.lastrowid
+    return None
+
+
+def _conclude(cursor: "Cursor", row: "Row") -> None:
+    if row.user_id is not None and row.charge is not None:
+        texts = (row.history_read, row.history_after, row.charge, row.charge_after)
+        cursor.execute(_SETTLE_CHARGE, (row.user_id, *texts))
+    if row.remembers:
+        place = (row.user_id, row.team_id, row.nas_id, row.device, row.surface)
+        cursor.execute(_REMEMBER, (*place, row.at, row.text))
+    if row.issue is not None:
+        cursor.execute(_ISSUE, (row.issue, row.user_id, row.nas_id, row.issue_expires))

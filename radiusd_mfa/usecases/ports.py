@@ -1,0 +1,58 @@
+"""What the use cases need from the world, as small protocols; the store, the clock and the keys fit in.
+
+Knows no SQL and no socket.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.verdict import Verdict
+
+Clock = Callable[[], float]
+"""Unix time in seconds."""
+Entropy = Callable[[int], bytes]
+"""So many random octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedChallenge:
+    """An Access-Challenge that goes out: the digest of its State, and until when it may be answered."""
+
+    state: bytes
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A verdict to be made true: what was asked, what was known, what follows."""
+
+    attempt: Attempt
+    facts: Facts
+    verdict: Verdict
+    challenge: IssuedChallenge | None = None
+
+
+class SignInStore(Protocol):
+    """The database work of many sign-ins at once; every method is one transaction.
+
+    A method raises `StoreFault` (of the store) where nothing was committed, and then nothing may be answered.
+    """
+
+    def open(self, attempts: Sequence[Attempt]) -> Sequence[Facts]:
+        """Charge the throttle for each attempt and read the facts; a request settled before is not charged."""
+        ...
+
+    def reread(self, attempts: Sequence[Attempt]) -> Sequence[Facts]:
+        """Read the facts again, without a charge."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[int | None]:
+        """Make each verdict true and return the ids of its audit rows.
+
+        None: a claim was lost, or the same request was settled elsewhere meanwhile; nothing of the verdict stands
+        and it must be judged again on what is true now. For a verdict that was settled before, only the charge is
+        taken back, and the id is 0.
+        """
+        ...
