@@ -113,7 +113,7 @@ def database_url(raw: Raw) -> str:
     """Read a SQLite or PostgreSQL URL; PostgreSQL's is spelled for psycopg 3."""
     # No complaint repeats the URL: it may hold a password.
     scheme, separator, rest = _text(raw).partition("://")
-    if not separator:
+    if not separator or not re.fullmatch(r"[A-Za-z0-9+.-]{1,32}", scheme):
         raise ValueError("must be a URL like sqlite:////var/lib/radiusd-mfa/db.sqlite3 or postgresql://user@host/db")
     match scheme.lower():
         case "sqlite":
