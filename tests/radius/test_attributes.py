@@ -324,6 +324,7 @@ def test_every_number_has_a_name_that_leads_back_to_it(kind: Kind) -> None:
         ("f1 04 6162", ("Attr-241", "0x6162")),
         ("1a 0a 00000009 c8 04 6162", ("Attr-26.9.200", "0x6162")),
         ("1a 09 00000009 01 09 61", ("Vendor-Specific", "0x00000009010961")),
+        ("1a 0c 00000009 01 04 6162 ff09", ("Vendor-Specific", "0x0000000901046162ff09")),
         ("1a 06 00000009", ("Vendor-Specific", "0x00000009")),
         ("1a 04 0000", ("Vendor-Specific", "0x0000")),
         ("1b 05 000e10", ("Session-Timeout", "0x000e10")),
