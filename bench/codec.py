@@ -35,10 +35,17 @@ ATTRIBUTE Service-Type 6 integer
 ATTRIBUTE Filter-Id 11 string
 ATTRIBUTE Class 25 octets
 ATTRIBUTE Session-Timeout 27 integer
+ATTRIBUTE State 24 octets
+ATTRIBUTE Called-Station-Id 30 string
 ATTRIBUTE Calling-Station-Id 31 string
 ATTRIBUTE NAS-Identifier 32 string
+ATTRIBUTE Proxy-State 33 octets
+ATTRIBUTE Acct-Session-Id 44 string
+ATTRIBUTE NAS-Port-Type 61 integer
 ATTRIBUTE Message-Authenticator 80 octets
 """
+# What read_request reads beside the password.
+READ = ("User-Name", "State", "Service-Type", "Calling-Station-Id", "NAS-Identifier", "Acct-Session-Id", "Proxy-State")
 NAMES = Dictionary(io.StringIO(DICTIONARY))
 REQUEST = encode_request(
     code=Code.ACCESS_REQUEST,
@@ -51,8 +58,11 @@ REQUEST = encode_request(
         (4, bytes((192, 0, 2, 1))),
         (5, (7).to_bytes(4)),
         (6, (1).to_bytes(4)),
+        (30, b"203.0.113.5"),
         (31, b"198.51.100.23"),
         (32, b"vpn-1"),
+        (44, b"5FD2A3C19B7E0001"),
+        (61, (5).to_bytes(4)),
     ],
 )
 # Encoded once and kept, as a reply profile is.
@@ -74,7 +84,9 @@ def with_pyrad() -> bytes:
     packet = AuthPacket(packet=REQUEST, secret=SECRET, dict=NAMES)
     if not packet.verify_message_authenticator():
         raise AssertionError
-    if packet.PwDecrypt(packet["User-Password"][0]) != "correct horse 492039" or not packet["User-Name"][0]:
+    if packet.PwDecrypt(packet["User-Password"][0]) != "correct horse 492039":
+        raise AssertionError
+    if len([packet.get(name) for name in READ]) != len(READ):
         raise AssertionError
     reply = packet.CreateReply()
     reply.AddAttribute("Class", b"staff")

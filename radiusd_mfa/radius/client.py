@@ -56,7 +56,8 @@ def verify_reply(
         raise PacketError(Cause.CODE)
     check_response_authenticator(packet, secret=secret, request_authenticator=request_authenticator)
     if Attribute.MESSAGE_AUTHENTICATOR in packet.kinds:
-        check_message_authenticator(packet, secret=secret, request_authenticator=request_authenticator)
+        signed = packet.octets[:4] + request_authenticator + packet.octets[HEADER:]
+        check_message_authenticator(packet, signed=signed, secret=secret)
     elif require_message_authenticator:
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_MISSING)
     return packet

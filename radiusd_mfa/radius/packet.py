@@ -6,7 +6,7 @@ clock or dictionary: reply attributes arrive as octets that were encoded once (a
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Final, Protocol, assert_never
+from typing import Final, NamedTuple, Protocol, assert_never
 
 from radiusd_mfa.radius.password import fits, reveal
 from radiusd_mfa.radius.signature import check_message_authenticator, hmac_md5, response_authenticator
@@ -86,8 +86,6 @@ class Refusal(StrEnum):
     PASSWORD_LENGTH = "password-length"  # noqa: S105 - names a refusal
 
 
-_OTHER_METHODS: Final = ((_EAP_MESSAGE, Refusal.EAP), (_CHAP_PASSWORD, Refusal.CHAP))
-_NEEDED: Final = ((_USER_NAME, Refusal.NO_USER_NAME), (_USER_PASSWORD, Refusal.NO_PASSWORD))
 # RFC 2865 5.44 allows one of each; which of two is meant would be read differently by a proxy or a log.
 _AT_MOST_ONE: Final = (
     (_USER_PASSWORD, Refusal.TWO_PASSWORDS),
@@ -96,17 +94,17 @@ _AT_MOST_ONE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
+class AccessRequest(NamedTuple):
     """An authenticated Access-Request; values are as sent, only the password is revealed and unpadded.
 
-    `password` is None exactly if there is a `refusal`; it may be empty, as pam_radius sends it.
+    `password` is None exactly if there is a `refusal`; it may be empty, as pam_radius sends it. A named tuple, since a
+    frozen dataclass of twelve fields takes 1.3 us, a tenth of the whole exchange; it prints without the secret ones.
     """
 
     identifier: int
-    authenticator: bytes = field(repr=False)
+    authenticator: bytes
     user_name: bytes | None
-    password: bytes | None = field(repr=False)
+    password: bytes | None
     state: bytes | None
     service_type: int | None
     calling_station_id: bytes | None
@@ -116,13 +114,15 @@ class AccessRequest:
     message_authenticator: bool
     refusal: Refusal | None
 
+    def __repr__(self) -> str:
+        return f"AccessRequest(identifier={self.identifier}, user_name={self.user_name!r}, refusal={self.refusal!r})"
 
-@dataclass(frozen=True, slots=True)
-class StatusRequest:
+
+class StatusRequest(NamedTuple):
     """An authenticated Status-Server: the NAS asks whether this server lives (RFC 5997)."""
 
     identifier: int
-    authenticator: bytes = field(repr=False)
+    authenticator: bytes
     proxy_states: tuple[bytes, ...]
     message_authenticator: bool
 
@@ -156,7 +156,7 @@ def authenticate(packet: Packet, rules: NasRules) -> None:
     if not carried and (rules.require_message_authenticator or packet.code == _STATUS_SERVER):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_MISSING)
     if carried:
-        check_message_authenticator(packet, secret=rules.secret, request_authenticator=packet.authenticator)
+        check_message_authenticator(packet, signed=packet.octets, secret=rules.secret)
     if _PROXY_STATE in packet.kinds:
         _check_proxy_state(packet, signed=carried, rules=rules)
 
@@ -180,7 +180,10 @@ def read_request(packet: Packet, rules: NasRules) -> AccessRequest | StatusReque
         # RFC 2865 5: an attribute of no octets is not to be sent, so it says nothing.
         kinds = bytes([kind for kind, value in packet.attributes if value])
         values = tuple(filter(None, values))
-    first = dict(zip(reversed(kinds), reversed(values), strict=True))
+    first = dict(zip(kinds, values, strict=True))
+    if len(first) < len(kinds):
+        # Of several, the first counts; which of two credentials is meant is not for us to choose.
+        first = dict(zip(reversed(kinds), reversed(values), strict=True))
     signed = _MESSAGE_AUTHENTICATOR in first
     proxy_states: tuple[bytes, ...] = ()
     if _PROXY_STATE in first:
@@ -215,12 +218,14 @@ def _service_type(first: dict[int, bytes]) -> int | None:
 
 def _refusal(kinds: bytes, first: dict[int, bytes]) -> Refusal | None:
     """Why the credentials in a request can't be read, the plainest reason first (ATTACKS 6)."""
-    for kind, refusal in _OTHER_METHODS:
-        if kind in first:
-            return refusal
-    for kind, refusal in _NEEDED:
-        if kind not in first:
-            return refusal
+    if _EAP_MESSAGE in first:
+        return Refusal.EAP
+    if _CHAP_PASSWORD in first:
+        return Refusal.CHAP
+    if _USER_NAME not in first:
+        return Refusal.NO_USER_NAME
+    if _USER_PASSWORD not in first:
+        return Refusal.NO_PASSWORD
     if len(first) < len(kinds):
         for kind, refusal in _AT_MOST_ONE:
             if kinds.count(kind) > 1:

@@ -20,8 +20,8 @@ def reveal(hidden: bytes, *, secret: bytes, authenticator: bytes) -> bytes:
     """Recover the password without its padding; a NUL inside it stays, so `pw NUL x` never becomes `pw`."""
     # b1 = MD5(S + RA), b2 = MD5(S + c(1)), ...: each pad depends on the hidden block before it.
     pads = md5(secret + authenticator, usedforsecurity=False).digest()
-    for at in range(0, len(hidden) - _BLOCK, _BLOCK):
-        pads += md5(secret + hidden[at : at + _BLOCK], usedforsecurity=False).digest()
+    for at in range(_BLOCK, len(hidden), _BLOCK):
+        pads += md5(secret + hidden[at - _BLOCK : at], usedforsecurity=False).digest()
     return _xor(hidden, pads).rstrip(b"\0")
 
 

