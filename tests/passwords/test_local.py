@@ -220,3 +220,8 @@ def test_every_old_hash_needs_an_upgrade(scheme: Scheme) -> None:
 def test_a_stronger_hash_is_left_alone() -> None:
     assert not needs_upgrade("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA")
     assert not needs_upgrade(STORED[Scheme.ARGON2ID], profile=CHEAP)
+
+
+@pytest.mark.parametrize("cost", ["m=19455,t=2,p=1", "m=19456,t=1,p=1"])
+def test_one_cost_below_the_profile_is_enough_for_an_upgrade(cost: str) -> None:
+    assert needs_upgrade(f"$argon2id$v=19${cost}$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA")
