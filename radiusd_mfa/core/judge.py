@@ -109,11 +109,6 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
     return replace(verdict, redeems=redeems, clock_is_behind=_clock_is_behind(facts.methods, verdict, attempt.at))
 
 
-def lost(verdict: Verdict) -> bool:
-    """Say whether a verdict claims something that another sign-in may have taken first."""
-    return verdict.spend is not None or verdict.redeems
-
-
 def _again(earlier: Earlier, now: float) -> Verdict:
     if abs(now - earlier.at) <= RETRANSMITTED_FOR:
         return Verdict(earlier.outcome, earlier.reason, settled_before=True)

@@ -4,10 +4,11 @@ Knows no SQL and no socket.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
-from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.facts import Attempt, Facts, Nas
 from radiusd_mfa.core.verdict import Verdict
 
 Clock = Callable[[], float]
@@ -32,6 +33,35 @@ class Settlement:
     facts: Facts
     verdict: Verdict
     challenge: IssuedChallenge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NasEntry:
+    """A NAS entry as the server uses it: the part that decides, and the part that protects its packets."""
+
+    nas: Nas
+    network: IPv4Network | IPv6Network
+    secret: bytes = field(repr=False)
+    separators: str = ""
+    code_first: bool = False
+    require_message_authenticator: bool = True
+    reply_message_authenticator: str = "always"
+    """`always`, `mirror` or `never`."""
+    allow_proxy_state: bool = False
+    omit: tuple[str, ...] = ()
+    """Names of attributes that this NAS must not be sent."""
+
+
+class NasStore(Protocol):
+    """The NAS entries, read as a whole every second."""
+
+    def read(self) -> Sequence[NasEntry]:
+        """Return all entries; raises `StoreFault` of the store."""
+        ...
+
+    def touch(self) -> None:
+        """Write something without meaning, durably: says whether the database takes writes at all."""
+        ...
 
 
 class SignInStore(Protocol):

@@ -1,0 +1,227 @@
+"""The daemon: one loop that owns the sockets, the duplicates and the clock of delayed replies; threads do the rest.
+
+Everything that touches `Exchanges` or a socket happens in the loop's thread, so neither needs a lock. The pipeline's
+threads leave verdicts in an outbox and wake the loop.
+"""
+
+import heapq
+import logging
+import os
+import selectors
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from threading import Event, Thread
+from time import monotonic, time
+from typing import Final
+
+from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.core.verdict import Outcome, Verdict
+from radiusd_mfa.passwords.pool import HashPool
+from radiusd_mfa.radius.exchange import Exchanges
+from radiusd_mfa.server.drops import LATE, Drops
+from radiusd_mfa.server.health import Health
+from radiusd_mfa.server.intake import Again, Intake, Status, Work
+from radiusd_mfa.server.nas_table import KindOf, NasTable
+from radiusd_mfa.server.pipeline import Pipeline
+from radiusd_mfa.server.replies import Replies, alive
+from radiusd_mfa.server.udp import Listener
+from radiusd_mfa.store.database import StoreFault
+from radiusd_mfa.usecases.ports import NasStore, SignInStore
+from radiusd_mfa.usecases.sign_in import SignIn
+
+_log: Final = logging.getLogger(__name__)
+EXCHANGES: Final = 65_536
+REFRESH: Final = 1.0
+"""Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
+PATIENCE: Final = 5.0
+"""Seconds in which SIGTERM lets the sign-ins that were taken finish."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a daemon is made of, bound in app.py."""
+
+    config: Config
+    sign_ins: SignInStore
+    nas: NasStore
+    sign_in: SignIn
+    kind_of: KindOf
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    work: Work
+    octets: bytes
+
+
+class Daemon:
+    """Binds at once, so that whoever made it knows the addresses; `run` serves until `stop`."""
+
+    def __init__(self, parts: Parts, listen: Sequence[Endpoint]) -> None:
+        self._config: Final = parts.config
+        self._nas = parts.nas
+        self.drops: Final = Drops()
+        self._health = Health(parts.config.database_deadline)
+        self._table = NasTable(parts.kind_of)
+        self._exchanges = Exchanges(EXCHANGES)
+        self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops)
+        self._replies = Replies(parts.sign_in, parts.config.portal_url)
+        self._listeners = [Listener(endpoint.host, endpoint.port) for endpoint in listen]
+        self._pool = HashPool(parts.config.hash_threads)
+        self._outbox: deque[Callable[[], None]] = deque()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._late: list[tuple[float, int, _Told]] = []
+        self._numbers = count()
+        self._in_work = 0
+        self._stopping = Event()
+        self._pipeline = Pipeline(
+            store=parts.sign_ins,
+            sign_in=parts.sign_in,
+            pool=self._pool,
+            health=self._health,
+            drops=self.drops,
+            deadline=self._deadline,
+            tell=self._tell,
+            silence=self._silence,
+        )
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as `host:port`."""
+        return [listener.shown for listener in self._listeners]
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve; `ready` is called once, when a packet would be answered. Raises StoreFault if there is no database."""
+        self._refresh()
+        refresher = Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
+        refresher.start()
+        with selectors.DefaultSelector() as selector:
+            for listener in self._listeners:
+                selector.register(listener.socket, selectors.EVENT_READ, listener)
+            selector.register(self._wake, selectors.EVENT_READ)
+            ready()
+            self._serve(selector)
+            for listener in self._listeners:
+                selector.unregister(listener.socket)
+            self._finish(selector)
+        self._close()
+        refresher.join(timeout=REFRESH)
+
+    def stop(self) -> None:
+        """Take nothing more, finish what was taken, and end `run`. Safe in a signal handler and in any thread."""
+        self._stopping.set()
+        os.eventfd_write(self._wake, 1)
+
+    def stop_on_signals(self) -> None:
+        """End on SIGTERM and SIGINT; for the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self.stop())
+
+    def _serve(self, selector: selectors.BaseSelector) -> None:
+        while not self._stopping.is_set():
+            self._turn(selector)
+
+    def _finish(self, selector: selectors.BaseSelector) -> None:
+        until = monotonic() + PATIENCE
+        while (self._in_work or self._late or self._outbox) and monotonic() < until:
+            self._turn(selector)
+
+    def _turn(self, selector: selectors.BaseSelector) -> None:
+        works: list[Work] = []
+        for key, _events in selector.select(self._until_next_reply()):
+            if key.data is None:
+                os.eventfd_read(self._wake)
+            else:
+                works += self._received(key.data)
+        self._in_work += len(works)
+        if works:
+            self._pipeline.offer(works)
+        while self._outbox:
+            self._outbox.popleft()()
+        self._send_what_is_due()
+
+    def _received(self, listener: Listener) -> list[Work]:
+        now, at = monotonic(), time()
+        works = []
+        for datagram in listener.drain():
+            match self._intake.read(datagram, now=now, at=at):
+                case Work() as work:
+                    works.append(work)
+                case Status() as status:
+                    if self._health.good:  # RFC 5997 4.2: silence tells the NAS to ask the next server
+                        listener.send(alive(status), datagram)
+                case Again(_, octets):
+                    listener.send(octets, datagram)
+                case None:
+                    pass
+        return works
+
+    def _deadline(self, work: Work) -> float:
+        """Return when the client must have given up, in monotonic seconds; a retransmission renews it."""
+        seen = self._exchanges.last_seen(*work.exchange)
+        return (work.received if seen is None else seen) + self._config.request_deadline
+
+    def _tell(self, told: Sequence[tuple[Work, Verdict]]) -> None:
+        """Take over what was committed; called by the pipeline's threads."""
+        for work, verdict in told:
+            wait = self._config.reject_delay if verdict.outcome is Outcome.REJECT else 0.0
+            one = _Told(work, self._replies.to(work, verdict))
+            self._outbox.append(partial(self._hold, one, work.received + wait))
+        os.eventfd_write(self._wake, 1)
+
+    def _silence(self, work: Work) -> None:
+        """Let the retransmission be worked on as if it were the first; called by the pipeline's threads."""
+        self._outbox.append(partial(self._forget, work))
+        os.eventfd_write(self._wake, 1)
+
+    def _forget(self, work: Work) -> None:
+        self._in_work -= 1
+        self._exchanges.forget(*work.exchange)
+
+    def _hold(self, told: _Told, due: float) -> None:
+        """Keep a reply until it is due: a Reject takes a second whatever its reason, and no thread waits for it."""
+        self._in_work -= 1
+        heapq.heappush(self._late, (due, next(self._numbers), told))
+
+    def _until_next_reply(self) -> float | None:
+        if self._late:
+            return max(0.0, self._late[0][0] - monotonic())
+        return PATIENCE if self._stopping.is_set() else None
+
+    def _send_what_is_due(self) -> None:
+        now = monotonic()
+        while self._late and self._late[0][0] <= now:
+            _due, _number, told = heapq.heappop(self._late)
+            self._send(told, now)
+
+    def _send(self, told: _Told, now: float) -> None:
+        work = told.work
+        if now > self._deadline(work):
+            self.drops.counts[LATE] += 1
+            self._exchanges.forget(*work.exchange)
+            return
+        self._exchanges.answer(*work.exchange, told.octets, now)
+        work.datagram.listener.send(told.octets, work.datagram)
+
+    def _refresh(self) -> None:
+        with self._health.watched():
+            self._table.replace(self._nas.read())
+            self._nas.touch()
+
+    def _refresh_for_ever(self) -> None:
+        while not self._stopping.wait(REFRESH):
+            try:
+                self._refresh()
+            except StoreFault as fault:
+                _log.error("the database can't be read and written, the NAS entries stay as they are: %s", fault)
+
+    def _close(self) -> None:
+        self._pool.close(timeout=1.0)
+        self._pipeline.close()
+        for listener in self._listeners:
+            listener.close()
+        os.close(self._wake)

@@ -1,0 +1,56 @@
+"""Packets that get no answer: counted, and named in the log with what mends it, but never as fast as they come."""
+
+import logging
+from collections import Counter
+from time import monotonic
+from typing import Final
+
+from radiusd_mfa.radius.wire import Cause
+
+_log: Final = logging.getLogger(__name__)
+_QUIET: Final = 30.0
+"""Seconds between two lines about the same cause and address."""
+_REMEMBERED: Final = 4096
+
+UNKNOWN_NAS: Final = "unknown-nas"
+OVERLOAD: Final = "overload"
+LATE: Final = "late"
+FAULT: Final = "fault"
+
+_REMEDIES: Final = {
+    UNKNOWN_NAS: "no NAS entry covers this address: radiusd-mfa nas add NAME --address {address} ...",
+    Cause.MESSAGE_AUTHENTICATOR_MISSING: (
+        "it sends no Message-Authenticator; turn it on there, or allow it with: "
+        "radiusd-mfa nas set {nas} --message-authenticator optional"
+    ),
+    Cause.MESSAGE_AUTHENTICATOR_WRONG: (
+        "the Message-Authenticator is wrong: the shared secrets differ; compare them, or set a new one with: "
+        "radiusd-mfa nas set {nas} --secret-stdin"
+    ),
+    Cause.PROXY_STATE: (
+        "it sends a Proxy-State without a Message-Authenticator; allow it with: "
+        "radiusd-mfa nas set {nas} --allow-proxy-state on"
+    ),
+    Cause.CODE: "it is no Access-Request; accounting belongs on another port",
+}
+
+
+class Drops:
+    """Counts by cause; the log has at most one line per cause and address in 30 s."""
+
+    def __init__(self) -> None:
+        self.counts: Final[Counter[str]] = Counter()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def note(self, cause: str, *, address: str, nas: str = "") -> None:
+        """Count a dropped packet."""
+        self.counts[cause] += 1
+        now = monotonic()
+        key = (cause, address)
+        if now - self._last.get(key, -_QUIET) < _QUIET:
+            return
+        if len(self._last) >= _REMEMBERED:
+            self._last.clear()
+        self._last[key] = now
+        remedy = _REMEDIES.get(cause, "the packet is malformed").format(nas=nas, address=address)
+        _log.warning("dropped a packet from %s (%s): %s", address, cause, remedy)

@@ -1,0 +1,149 @@
+"""From a datagram to work: who sent it, is it genuine, was it seen before, what does it ask.
+
+Everything here happens before any SQL and any hash, for the packets of strangers and forgers too.
+"""
+
+import re
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
+
+from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.names import NameProblem, Username, escaped
+from radiusd_mfa.core.typed import Answer, Typed, answer, appended
+from radiusd_mfa.radius.exchange import FRESH, PENDING, Exchanges
+from radiusd_mfa.radius.packet import AccessRequest, StatusRequest, authenticate, read_request
+from radiusd_mfa.radius.wire import PacketError, parse
+from radiusd_mfa.server.drops import UNKNOWN_NAS, Drops
+from radiusd_mfa.server.nas_table import KnownNas, NasTable
+from radiusd_mfa.server.udp import Datagram
+from radiusd_mfa.usecases.sign_in import SignIn
+
+DIGITS: Final = (6, 8)
+"""Lengths of a TOTP code that methods may have."""
+_STATION_LIMIT: Final = 64
+# CLIENTS: a station comes as an address, `address[port]` or a MAC; the port changes with every connection.
+_STATION_PORT: Final = re.compile(r"\[\d+\]$")
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One Access-Request on its way through the pipeline."""
+
+    datagram: Datagram
+    known: KnownNas
+    request: AccessRequest
+    attempt: Attempt
+    received: float
+    """Monotonic seconds."""
+    facts: Facts = field(default_factory=Facts)
+    tries: int = 0
+
+    @property
+    def exchange(self) -> tuple[object, int, bytes]:
+        """What the duplicate table knows the request by."""
+        return _source(self.datagram), self.request.identifier, self.request.authenticator
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A Status-Server that wants to know whether we are well."""
+
+    datagram: Datagram
+    known: KnownNas
+    request: StatusRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A retransmission: the octets that were sent before (RFC 5080 2.2.2)."""
+
+    datagram: Datagram
+    octets: bytes
+
+
+class Intake:
+    """Reads datagrams; `now` is monotonic seconds, `at` Unix seconds."""
+
+    def __init__(self, table: NasTable, exchanges: Exchanges, sign_in: SignIn, drops: Drops) -> None:
+        self._table = table
+        self._exchanges = exchanges
+        self._sign_in = sign_in
+        self._drops = drops
+
+    def read(self, datagram: Datagram, *, now: float, at: float) -> Work | Status | Again | None:
+        """Return what a datagram asks for; None: it is dropped, or in work already."""
+        address = datagram.source[0]
+        known = self._table.find(address)
+        if known is None:
+            self._drops.note(UNKNOWN_NAS, address=address)
+            return None
+        try:
+            return self._read(datagram, known, now=now, at=at)
+        except PacketError as error:
+            self._drops.note(error.cause, address=address, nas=known.entry.nas.name)
+            return None
+
+    def _read(self, datagram: Datagram, known: KnownNas, *, now: float, at: float) -> Work | Status | Again | None:
+        packet = parse(datagram.octets)
+        authenticate(packet, known.rules)
+        request = read_request(packet, known.rules)
+        if isinstance(request, StatusRequest):
+            return Status(datagram, known, request)
+        meeting = self._exchanges.meet(_source(datagram), packet.identifier, packet.authenticator, now)
+        if isinstance(meeting, bytes):
+            return Again(datagram, meeting)
+        if meeting is PENDING:
+            return None
+        assert meeting is FRESH  # noqa: S101 - the third of three
+        digest = _request_digest(datagram, packet.octets)
+        return Work(datagram, known, request, self._attempt(request, known, digest, at), received=now)
+
+    def _attempt(self, request: AccessRequest, known: KnownNas, digest: bytes, at: float) -> Attempt:
+        nas = known.entry.nas
+        user = _username(request.user_name)
+        at_prompt = request.state is not None or nas.otp_only
+        return Attempt(
+            request=digest,
+            at=at,
+            nas=nas,
+            shown_name=user.text if user else escaped(request.user_name or b""),
+            user=user,
+            typed=_typed(request, known, at_prompt=at_prompt),
+            text=self._sign_in.text_digest(
+                user=user.text if user else "", text=request.password or b"", at_prompt=at_prompt
+            ),
+            device=_device(request.calling_station_id),
+            state=None if request.state is None else self._sign_in.state_digest(request.state),
+        )
+
+
+def _source(datagram: Datagram) -> object:
+    return datagram.source, datagram.listener.shown
+
+
+def _request_digest(datagram: Datagram, octets: bytes) -> bytes:
+    """Tell a request from every other: the same client socket and the same octets are the same request (I6)."""
+    host, port = datagram.source[:2]
+    return blake2b(octets, digest_size=16, key=f"{host} {port}".encode()[:64]).digest()
+
+
+def _username(raw: bytes | None) -> Username | None:
+    try:
+        return Username.parse(raw) if raw is not None else None
+    except NameProblem:
+        return None  # nobody's name: judged, answered and recorded as an unknown user
+
+
+def _typed(request: AccessRequest, known: KnownNas, *, at_prompt: bool) -> Typed | Answer:
+    if request.password is None:
+        return Typed((), "not-text")
+    if at_prompt:
+        return answer(request.password, DIGITS)
+    entry = known.entry
+    return appended(request.password, digit_lengths=DIGITS, separators=entry.separators, code_first=entry.code_first)
+
+
+def _device(station: bytes | None) -> str:
+    shown = escaped(station or b"", limit=_STATION_LIMIT)
+    return _STATION_PORT.sub("", shown).lower()

@@ -1,0 +1,70 @@
+"""Which NAS a datagram comes from: by its source address alone, the longest prefix wins (R8).
+
+What a packet says of itself (NAS-IP-Address, NAS-Identifier) is never asked: anybody can write that.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+
+from radiusd_mfa.radius.packet import NasRules, ReplyMessageAuthenticator
+from radiusd_mfa.usecases.ports import NasEntry
+
+_log: Final = logging.getLogger(__name__)
+_CACHED: Final = 65_536
+KindOf = Callable[[str], int | tuple[int, int]]
+"""The number of an attribute's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNas:
+    """A NAS entry together with the codec's rules for it."""
+
+    entry: NasEntry
+    rules: NasRules = field(repr=False)
+
+
+class NasTable:
+    """The entries in memory, replaced as a whole; a flood from strangers never reaches the database."""
+
+    def __init__(self, kind_of: KindOf) -> None:
+        self._kind_of = kind_of
+        self._entries: Sequence[NasEntry] = ()
+        self._networks: list[tuple[IPv4Network | IPv6Network, KnownNas]] = []
+        self._by_address: dict[str, KnownNas | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def replace(self, entries: Sequence[NasEntry]) -> None:
+        """Take over the entries, if they changed."""
+        if entries == self._entries:
+            return
+        known = [(entry.network, KnownNas(entry, self._rules(entry))) for entry in entries]
+        self._networks = sorted(known, key=lambda pair: pair[0].prefixlen, reverse=True)
+        self._entries = entries
+        self._by_address = {}
+
+    def find(self, address: str) -> KnownNas | None:
+        """Return the NAS at this source address, None for a stranger."""
+        cache = self._by_address
+        if address not in cache:
+            if len(cache) >= _CACHED:
+                cache.clear()
+            cache[address] = self._find(address)
+        return cache[address]
+
+    def _find(self, address: str) -> KnownNas | None:
+        source = ip_address(address.partition("%")[0])  # a link-local address carries its interface
+        return next((known for network, known in self._networks if source in network), None)
+
+    def _rules(self, entry: NasEntry) -> NasRules:
+        return NasRules(
+            secret=entry.secret,
+            require_message_authenticator=entry.require_message_authenticator,
+            allow_proxy_state=entry.allow_proxy_state,
+            reply_message_authenticator=ReplyMessageAuthenticator(entry.reply_message_authenticator),
+            omit=frozenset(self._kind_of(name) for name in entry.omit),
+        )

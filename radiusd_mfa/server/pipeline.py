@@ -1,0 +1,196 @@
+"""The way of many sign-ins at once: open, examine, answer, decide, settle. Two threads and the hash threads.
+
+    intake --> [open: one transaction] --> examine --+--> cheap hash ------------+--> [settle: one transaction] --> out
+                        ^                            +--> hash threads, fair ----+            |
+                        +--------------------- a claim was lost: judged again ----------------+
+
+While one batch commits, the next gathers. A verdict leaves only after its commit; where the database fails, nothing
+leaves, and the client's retransmission is worked on as if it were the first (I4).
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import Final, TypeVar
+
+from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.judge import Question, Right, decide, examine
+from radiusd_mfa.core.verdict import Verdict
+from radiusd_mfa.passwords.pool import HashPool, PoolProblem
+from radiusd_mfa.server.batches import Batches
+from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
+from radiusd_mfa.server.health import Health
+from radiusd_mfa.server.intake import Work
+from radiusd_mfa.store.database import StoreFault
+from radiusd_mfa.usecases.ports import Settlement, SignInStore
+from radiusd_mfa.usecases.sign_in import SignIn
+
+_log: Final = logging.getLogger(__name__)
+Item = TypeVar("Item")
+CAPACITY: Final = 4096
+"""Sign-ins that may wait to be opened."""
+BATCH: Final = 256
+TRIES: Final = 4
+"""How often a sign-in is judged again after it lost a claim, before it is left to its retransmission."""
+
+
+class Pipeline:
+    """Runs sign-ins; `tell` gets each verdict after its commit, `silence` each sign-in that ends without one."""
+
+    def __init__(
+        self,
+        *,
+        store: SignInStore,
+        sign_in: SignIn,
+        pool: HashPool,
+        health: Health,
+        drops: Drops,
+        deadline: Callable[[Work], float],
+        tell: Callable[[Sequence[tuple[Work, Verdict]]], None],
+        silence: Callable[[Work], None],
+    ) -> None:
+        self._store = store
+        self._sign_in = sign_in
+        self._pool = pool
+        self._health = health
+        self._drops = drops
+        self._deadline = deadline
+        self._tell = tell
+        self._silence = silence
+        self._opening: Batches[Work] = Batches(CAPACITY)
+        self._settling: Batches[tuple[Work, Settlement]] = Batches(sys.maxsize)
+        self._threads = [
+            Thread(target=self._run, args=(self._opening, self._open), name="open", daemon=True),
+            Thread(target=self._run, args=(self._settling, self._settle), name="settle", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def offer(self, works: Sequence[Work]) -> None:
+        """Take in what there is room for; the rest is dropped before it has cost anything."""
+        for work in self._opening.offer(works):
+            self._drop(work, OVERLOAD)
+
+    def close(self) -> None:
+        """End the threads, after what they have taken."""
+        self._opening.close()
+        self._threads[0].join(timeout=1.0)
+        self._settling.close()
+        self._threads[1].join(timeout=1.0)
+
+    def _run(self, batches: Batches[Item], stage: Callable[[list[Item]], None]) -> None:
+        while batch := batches.take(BATCH):
+            stage(batch)
+
+    def _open(self, works: list[Work]) -> None:
+        in_time = [work for work in works if self._in_time(work)]
+        self._read([work for work in in_time if work.tries == 0], self._store.open)
+        self._read([work for work in in_time if work.tries > 0], self._store.reread)
+
+    def _read(self, works: list[Work], read: Callable[[Sequence[Attempt]], Sequence[Facts]]) -> None:
+        if not works:
+            return
+        try:
+            with self._health.watched():
+                found = read([work.attempt for work in works])
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the thread goes on and nobody is answered
+            self._fail(works, fault)
+            return
+        for work, facts in zip(works, found, strict=True):
+            work.facts = facts
+            self._guarded(self._examine, work)
+
+    def _guarded(self, step: Callable[..., None], work: Work, *rest: object) -> None:
+        """Keep a defect to the one sign-in that met it; its retransmission is tried anew."""
+        try:
+            step(work, *rest)
+        except Exception as fault:  # noqa: BLE001 - as above
+            self._fail([work], fault)
+
+    def _examine(self, work: Work) -> None:
+        if work.facts.fault:
+            self._fail([work], work.facts.fault)
+            return
+        examined = examine(work.attempt, work.facts)
+        if isinstance(examined, Verdict):
+            self._conclude(work, examined)
+        elif self._sign_in.is_cheap(examined):
+            self._decide(work, examined, self._sign_in.answer(examined))
+        else:
+            self._ask(work, examined)
+
+    def _ask(self, work: Work, question: Question) -> None:
+        """Hand an expensive question to the hash threads; no database connection is held meanwhile."""
+        taken = self._pool.submit(
+            partial(self._sign_in.answer, question),
+            lane=work.known.entry.nas.id,
+            done=partial(self._answered, work, question),
+            deadline=partial(self._deadline, work),
+            optional=question.optional,
+        )
+        if taken:
+            return
+        if question.optional:
+            self._decide(work, question, None)
+        else:
+            self._drop(work, OVERLOAD)
+
+    def _answered(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
+        if isinstance(answer, PoolProblem):
+            self._drop(work, LATE)
+        elif isinstance(answer, BaseException):
+            self._fail([work], answer)
+        else:
+            self._guarded(self._decide, work, question, answer)
+
+    def _decide(self, work: Work, question: Question, answer: Right | None) -> None:
+        self._conclude(work, decide(work.attempt, work.facts, question, answer))
+
+    def _conclude(self, work: Work, verdict: Verdict) -> None:
+        if verdict.clock_is_behind:
+            _log.error("the clock is behind the codes that user %s spent: it was set back", work.attempt.shown_name)
+        self._settling.put((work, self._sign_in.settlement(work.attempt, work.facts, verdict)))
+
+    def _settle(self, batch: list[tuple[Work, Settlement]]) -> None:
+        works = [work for work, _settlement in batch]
+        try:
+            with self._health.watched():
+                audit_ids = self._store.settle([settlement for _work, settlement in batch])
+        except Exception as fault:  # noqa: BLE001 - nothing was committed, whatever it is
+            self._fail(works, fault)
+            return
+        told = []
+        for (work, settlement), audit_id in zip(batch, audit_ids, strict=True):
+            if audit_id is None:
+                self._judge_again(work)
+            else:
+                told.append((work, settlement.verdict))
+        self._tell(told)
+
+    def _judge_again(self, work: Work) -> None:
+        """Another sign-in was first, or the user was changed meanwhile: what is true now decides."""
+        work.tries += 1
+        if work.tries < TRIES:
+            self._opening.put(work)
+        else:
+            self._drop(work, FAULT)
+
+    def _in_time(self, work: Work) -> bool:
+        if monotonic() <= self._deadline(work):
+            return True
+        self._drop(work, LATE)
+        return False
+
+    def _fail(self, works: Sequence[Work], fault: object) -> None:
+        """Our own fault is answered with silence, so that the NAS asks the next server (I4)."""
+        defect = isinstance(fault, Exception) and not isinstance(fault, StoreFault)
+        _log.error("%d sign-ins are left unanswered: %s", len(works), fault, exc_info=fault if defect else None)
+        for work in works:
+            self._drop(work, FAULT)
+
+    def _drop(self, work: Work, cause: str) -> None:
+        self._drops.counts[cause] += 1
+        self._silence(work)

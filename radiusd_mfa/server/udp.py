@@ -1,0 +1,105 @@
+"""UDP sockets: drained in one go, and the reply leaves from the address that was asked.
+
+On a socket that is bound to every address the kernel would choose the source of a reply by its routes, and a NAS drops
+a reply from an address that it did not ask. So the destination of each datagram is read (IP_PKTINFO) and sent back.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+_IP_PKTINFO: Final = 8
+"""linux/in.h; the socket module of Python 3.11 has no name for it."""
+_IN_PKTINFO: Final = struct.Struct("=i4s4s")
+_DATAGRAM: Final = 4096 + 1
+"""RFC 2865 3: the longest packet; one octet more shows what is too long."""
+_AT_ONCE: Final = 64
+_CONTROL: Final = socket.CMSG_SPACE(64)
+_BUFFER: Final = 4 << 20
+
+
+class ListenProblem(Exception):
+    """The address can't be listened on; the sentence says which and why."""
+
+
+class Datagram(NamedTuple):
+    """What came in: octets, from where, and the control message that makes the reply leave from where it was asked."""
+
+    octets: bytes
+    source: Address
+    asked: tuple[int, int, bytes] | None
+    listener: "Listener"
+
+
+class Listener:
+    """One bound UDP socket."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.socket: Final = _bound(host, port)
+        self.shown: Final = _shown(self.socket.getsockname())
+        self._any: Final = host in ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
+        if self._any:
+            _ask_for_destinations(self.socket)
+
+    def drain(self) -> Iterator[Datagram]:
+        """Yield what has arrived, at most 64 datagrams, so that one socket can't keep the loop from the others."""
+        for _ in range(_AT_ONCE):
+            try:
+                octets, control, _flags, source = self.socket.recvmsg(_DATAGRAM, _CONTROL if self._any else 0)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue  # an ICMP error for an earlier reply: that client is gone, this call is not
+            yield Datagram(octets, source, _answerable(control), self)
+
+    def send(self, octets: bytes, datagram: Datagram) -> None:
+        """Send a reply to where the datagram came from. What the kernel can't take now, the client asks for again."""
+        try:
+            self.socket.sendmsg([octets], [datagram.asked] if datagram.asked else [], 0, datagram.source)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    one = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has its own socket, and its own NASes
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        one.setblocking(False)
+        one.bind((host, port))
+    except OSError as error:
+        one.close()
+        raise ListenProblem(f"can't listen on {_shown((host, port))}: {error.strerror}") from error
+    return one
+
+
+def _ask_for_destinations(one: socket.socket) -> None:
+    if one.family == socket.AF_INET6:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        one.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _answerable(control: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes] | None:
+    """Turn the destination of a datagram into the source of its reply (ip(7), RFC 3542 6)."""
+    for level, kind, data in control:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _interface, local, _destination = _IN_PKTINFO.unpack(data[: _IN_PKTINFO.size])
+            return level, kind, _IN_PKTINFO.pack(0, local, b"\0\0\0\0")
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return level, kind, data
+    return None
+
+
+def _shown(address: tuple[object, ...]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

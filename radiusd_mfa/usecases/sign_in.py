@@ -1,0 +1,101 @@
+"""Sign a user in: from an attempt and its facts to a settlement, in steps that a pipeline can run for many at once.
+
+    open (store)  ->  examine (core)  ->  answer (password hash)  ->  decide (core)  ->  settle (store)
+
+Owns the order of the steps, and what goes with a verdict into the settling transaction. Knows no SQL and no socket.
+"""
+
+
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from radiusd_mfa.core.facts import Attempt, Facts, StoredBackupCode
+from radiusd_mfa.core.judge import Hypothesis, Question, Right
+from radiusd_mfa.core.verdict import Outcome, Verdict
+from radiusd_mfa.usecases.ports import IssuedChallenge, Settlement
+
+STATE_OCTETS: Final = 16
+
+
+class Digests(Protocol):
+    """Keyed digests, 16 octets each; the same on every node."""
+
+    def digest(self, purpose: str, *parts: bytes) -> bytes:
+        """Return the digest of the parts under the key of this purpose."""
+        ...
+
+
+class Passwords(Protocol):
+    """Who can say whether a password is right."""
+
+    def verify(self, password: str, stored: str) -> bool:
+        """Whether the prepared password is the one that was hashed."""
+        ...
+
+    def is_cheap(self, stored: str) -> bool:
+        """Whether verifying takes microseconds."""
+        ...
+
+    def dummy(self) -> str:
+        """Return a hash that nothing matches and that costs as much as a real one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The steps of a sign-in, bound to what they need."""
+
+    digests: Digests = field(repr=False)
+    passwords: Passwords
+    challenge_lifetime: float = 120.0
+
+    def text_digest(self, *, user: str, text: bytes, at_prompt: bool) -> bytes:
+        """Return the 8 octets by which a typed text is known again; a text at a code prompt is another text."""
+        prompt = b"code" if at_prompt else b"password"
+        return self.digests.digest("text", prompt, user.encode(), text)[:8]
+
+    def state_digest(self, state: bytes) -> bytes:
+        """Return the digest under which the store knows a State."""
+        return self.digests.digest("state-stored", state)
+
+    def state_for(self, attempt: Attempt) -> bytes:
+        """Return the State of this attempt's challenge: the same for a retransmission, on every node (I6)."""
+        return self.digests.digest("state", attempt.request)[:STATE_OCTETS]
+
+    def is_cheap(self, question: Question) -> bool:
+        """Whether answering takes microseconds, so that it need not go to the hash threads."""
+        if any(isinstance(hypothesis.factor, StoredBackupCode) for hypothesis in question.hypotheses):
+            return False
+        if not question.hypotheses:
+            return True
+        return question.stored is not None and self.passwords.is_cheap(question.stored)
+
+    def answer(self, question: Question) -> Right | None:
+        """Check the passwords in their order, and the backup code beside the one that is right."""
+        for hypothesis in question.hypotheses:
+            if self._password_is_right(question, hypothesis):
+                return Right(hypothesis, code=self._code_is_right(hypothesis))
+        return None
+
+    def settlement(self, attempt: Attempt, facts: Facts, verdict: Verdict) -> Settlement:
+        """Put together what must become true before the verdict may be told."""
+        challenge = None
+        if verdict.outcome is Outcome.CHALLENGE and not verdict.settled_before:
+            state = self.state_digest(self.state_for(attempt))
+            challenge = IssuedChallenge(state, attempt.at + self.challenge_lifetime)
+        return Settlement(attempt, facts, verdict, challenge)
+
+    def _password_is_right(self, question: Question, hypothesis: Hypothesis) -> bool:
+        if not question.passwords_count:
+            return True
+        if question.stored is None:
+            self.passwords.verify(hypothesis.password, self.passwords.dummy())  # for the time it takes
+            return False
+        return self.passwords.verify(hypothesis.password, question.stored)
+
+    def _code_is_right(self, hypothesis: Hypothesis) -> bool:
+        if not isinstance(hypothesis.factor, StoredBackupCode):
+            return True
+        return self.passwords.verify(hypothesis.backup_code, hypothesis.factor.hash)
+
+
