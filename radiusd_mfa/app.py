@@ -1,0 +1,162 @@
+"""The composition root: settings become a running whole, whose parts the commands, the server and the pages share.
+
+Owns which parts exist and how they fit together, and refuses to start on a database or a key file that don't.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import make_url
+
+from radiusd_mfa.config import Config
+from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.passwords.local import PROFILE, Profile
+from radiusd_mfa.store.canary import read_canary, write_canary
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.sign_ins import SignIns
+from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
+from radiusd_mfa.usecases.ports import Clock, Entropy
+
+ADMIN_DEADLINE: Final = 60.0
+"""Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
+
+
+class NotReadyProblem(Exception):
+    """The database is not one that this program can work with; the sentence says which command helps."""
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that a command, the server or a page works with; `database` is the one for administration."""
+
+    config: Config
+    keys: KeyRing
+    database: Database = field(repr=False)
+    clock: Clock = time.time
+    entropy: Entropy = secrets.token_bytes
+    profile: Profile = PROFILE
+    """What a new password hash costs."""
+
+    @classmethod
+    def open(
+        cls,
+        config: Config,
+        *,
+        clock: Clock = time.time,
+        entropy: Entropy = secrets.token_bytes,
+        profile: Profile = PROFILE,
+    ) -> "App":
+        """Open what `init` made; raises NotReadyProblem, KeyProblem or StoreFault."""
+        database = open_database(config)
+        try:
+            keys = KeyRing.load(config.key_file)
+            refuse_unfit(schema_status(database))
+            _check_canary(database, keys)
+        except BaseException:
+            database.close()
+            raise
+        return cls(config, keys, database, clock, entropy, profile)
+
+    @cached_property
+    def sign_in_database(self) -> Database:
+        """The engine for sign-ins: its statements fail after the configured deadline."""
+        return Database(self.config.database_url, deadline=self.config.database_deadline, for_sign_ins=True)
+
+    @cached_property
+    def sign_in_store(self) -> SignIns:
+        """Opens and settles sign-ins."""
+        return SignIns(self.sign_in_database, self.keys)
+
+    @cached_property
+    def nas_store(self) -> NasTableReader:
+        """The NAS entries with their secrets, for the server."""
+        return NasTableReader(self.sign_in_database, self.keys)
+
+    def close(self) -> None:
+        """Give all database connections back."""
+        self.database.close()
+        if "sign_in_database" in self.__dict__:
+            self.sign_in_database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What `init` made, and what was there already."""
+
+    state_dir_made: bool
+    key_made: bool
+    schema_before: SchemaStatus
+    database_made: bool
+    """Whether the database had no canary: nobody has used it before."""
+
+
+def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Initialised:
+    """Make the state directory, key file, database and canary, each where it is missing; safe to repeat."""
+    state_dir_made = not config.state_dir.exists()
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private_file(config)
+    database = Database(config.database_url, deadline=ADMIN_DEADLINE)
+    try:
+        before = upgrade(database)
+        refuse_unfit(schema_status(database))
+        with database.writing() as connection:
+            canary = read_canary(connection)
+            # A database that was used has a key: a new one in its place would only hide that the old one is lost.
+            make_key = canary is None and not config.key_file.exists()
+            keys = KeyRing.create(config.key_file, entropy=entropy) if make_key else KeyRing.load(config.key_file)
+            if canary is None:
+                write_canary(connection, keys.canary())
+            else:
+                keys.check_canary(canary)
+        return Initialised(state_dir_made, make_key, before, database_made=canary is None)
+    finally:
+        database.close()
+
+
+def open_database(config: Config) -> Database:
+    """Open the database for administration; raises NotReadyProblem where SQLite would silently make an empty one."""
+    path = _sqlite_path(config)
+    if path is not None and not path.exists():
+        raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
+    return Database(config.database_url, deadline=ADMIN_DEADLINE)
+
+
+def refuse_unfit(status: SchemaStatus) -> None:
+    """Raise NotReadyProblem unless the schema is the one that this program was written for."""
+    if status.is_newer:
+        raise NotReadyProblem(
+            f"A newer radiusd-mfa has upgraded this database to schema {status.current}, this one knows "
+            f"{status.newest}; install the newer program."
+        )
+    if status.current is None:
+        raise NotReadyProblem("The database has no tables of radiusd-mfa; make them with: radiusd-mfa init")
+    if not status.is_current:
+        raise NotReadyProblem(
+            f"The database has schema {status.current}, this program needs {status.newest}; run: radiusd-mfa db upgrade"
+        )
+
+
+def _check_canary(database: Database, keys: KeyRing) -> None:
+    with database.reading() as connection:
+        canary = read_canary(connection)
+    if canary is None:
+        raise NotReadyProblem("The database was never initialised; run: radiusd-mfa init")
+    keys.check_canary(canary)
+
+
+def _sqlite_path(config: Config) -> Path | None:
+    url = make_url(config.database_url)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _make_private_file(config: Config) -> None:
+    # SQLite would make it readable by all; its write-ahead log takes over the mode of the database.
+    path = _sqlite_path(config)
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)

@@ -1,0 +1,97 @@
+import pytest
+from alembic import op as operations
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from radiusd_mfa.app import NotReadyProblem, refuse_unfit
+from radiusd_mfa.store import schema
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Database:
+    return Database(empty_database_url, deadline=10)
+
+
+def _tables(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(database: Database) -> None:
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_the_migrations_make_the_same_constraints_and_defaults_as_the_schema(
+    database: Database, empty: Database
+) -> None:
+    with empty.writing() as connection:
+        schema.metadata.create_all(connection)
+    try:
+        for table in schema.metadata.tables:
+            with database.reading() as migrated, empty.reading() as created:
+                assert _described(migrated, table) == _described(created, table)
+    finally:
+        empty.close()
+
+
+def _described(connection: Connection, table: str) -> object:
+    inspector = inspect(connection)
+    columns = [(each["name"], each["nullable"], each["default"]) for each in inspector.get_columns(table)]
+    checks = sorted((each["name"] or "", each["sqltext"]) for each in inspector.get_check_constraints(table))
+    foreign = sorted((each["name"] or "", repr(each["options"])) for each in inspector.get_foreign_keys(table))
+    return columns, checks, foreign, inspector.get_pk_constraint(table), inspector.get_table_options(table)
+
+
+class KilledError(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KilledError
+
+
+def test_an_upgrade_that_breaks_off_leaves_nothing_behind(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "create_index", _killed)  # after several tables were made
+        with pytest.raises(KilledError):
+            upgrade(empty)
+    assert _tables(empty) == set()
+    upgrade(empty)
+    assert schema_status(empty).is_current
+    empty.close()
+
+
+def test_an_upgrade_runs_once_and_says_what_it_found(empty: Database) -> None:
+    first, second = upgrade(empty), upgrade(empty)
+    assert first.current is None
+    assert first.pending == first.known
+    assert second.pending == ()
+    empty.close()
+
+
+def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert upgrade(database).is_newer
+    status = schema_status(database)
+    assert status.current == "9999"
+    with pytest.raises(NotReadyProblem, match="newer radiusd-mfa"):
+        refuse_unfit(status)
+
+
+def test_an_older_schema_is_refused_with_the_command_that_helps() -> None:
+    status = SchemaStatus("0001", ("0001", "0002"))
+    assert status.pending == ("0002",)
+    with pytest.raises(NotReadyProblem, match="radiusd-mfa db upgrade"):
+        refuse_unfit(status)
+
+
+def test_a_database_without_tables_is_refused_with_the_command_that_helps(empty: Database) -> None:
+    with pytest.raises(NotReadyProblem, match="radiusd-mfa init"):
+        refuse_unfit(schema_status(empty))
+    empty.close()
