@@ -433,7 +433,7 @@ def test_a_reply_is_the_octets_of_pyrads(
     assert theirs.PwDecrypt(theirs["User-Password"][0]) == password
     answer = theirs.CreateReply()
     answer.code = code
-    else:
+    if not signed:
         # It would mirror the request's.
         answer.message_authenticator = False
     answer[25] = values
