@@ -6,6 +6,7 @@ clock or dictionary: reply attributes arrive as octets that were encoded once (a
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from struct import Struct
 from typing import Final, NamedTuple, Protocol, assert_never
 
 from radiusd_mfa.radius.password import fits, reveal
@@ -41,6 +42,8 @@ _MESSAGE_AUTHENTICATOR: Final = Attribute.MESSAGE_AUTHENTICATOR.value
 _STATUS_SERVER: Final = Code.STATUS_SERVER.value
 _REQUESTS: Final = frozenset((Code.ACCESS_REQUEST.value, Code.STATUS_SERVER.value))
 
+_INTEGER: Final = 4
+_START: Final = Struct("!BBH")
 _DIGEST: Final = 16
 _BLANK: Final = bytes(_DIGEST)
 _START_OF_SIGNATURE: Final = bytes((_MESSAGE_AUTHENTICATOR, 18))
@@ -201,7 +204,7 @@ def read_request(packet: Packet, rules: NasRules) -> AccessRequest | StatusReque
         first.get(_USER_NAME),
         password,
         first.get(_STATE),
-        _service_type(first),
+        _service_type(first.get(_SERVICE_TYPE)),
         first.get(_CALLING_STATION_ID),
         first.get(_NAS_IDENTIFIER),
         first.get(_ACCT_SESSION_ID),
@@ -211,9 +214,9 @@ def read_request(packet: Packet, rules: NasRules) -> AccessRequest | StatusReque
     )
 
 
-def _service_type(first: dict[int, bytes]) -> int | None:
-    value = first.get(_SERVICE_TYPE, b"")
-    return int.from_bytes(value) if len(value) == 4 else None  # noqa: PLR2004 - RFC 2865 5.6: four octets
+def _service_type(value: bytes | None) -> int | None:
+    # RFC 2865 5.6: four octets; another length says nothing.
+    return int.from_bytes(value) if value is not None and len(value) == _INTEGER else None
 
 
 def _refusal(kinds: bytes, first: dict[int, bytes]) -> Refusal | None:
@@ -246,7 +249,7 @@ def encode_reply(*, code: Code, request: Asked, rules: NasRules, attributes: byt
     length = HEADER + len(rest) + (len(_START_OF_SIGNATURE) + _DIGEST if signed else 0)
     if length > PACKET_LIMIT:
         raise PacketError(Cause.PACKET_LENGTH)
-    start = bytes((code, request.identifier, length >> 8, length & 0xFF))
+    start = _START.pack(code, request.identifier, length)
     if signed:
         # First, so that a forger would need to know its value before choosing a collision (CVE-2024-3596).
         blanked = start + request.authenticator + _START_OF_SIGNATURE + _BLANK + rest
