@@ -55,7 +55,7 @@ def verify_reply(
     if packet.code not in (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE):
         raise PacketError(Cause.CODE)
     check_response_authenticator(packet, secret=secret, request_authenticator=request_authenticator)
-    if Attribute.MESSAGE_AUTHENTICATOR in packet.kinds:
+    if Attribute.MESSAGE_AUTHENTICATOR in packet.found:
         signed = packet.octets[:4] + request_authenticator + packet.octets[HEADER:]
         check_message_authenticator(packet, signed=signed, secret=secret)
     elif require_message_authenticator:

@@ -4,6 +4,7 @@ Owns Message-Authenticator, the reading of an Access-Request and the building of
 clock or dictionary: reply attributes arrive as octets that were encoded once (attributes.py).
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from struct import Struct
@@ -154,13 +155,13 @@ def authenticate(packet: Packet, rules: NasRules) -> None:
     """Raise PacketError for a request that must be dropped before it costs anything (ATTACKS 3, 4, 10)."""
     if packet.code not in _REQUESTS:
         raise PacketError(Cause.CODE)
-    carried = _MESSAGE_AUTHENTICATOR in packet.kinds
+    carried = _MESSAGE_AUTHENTICATOR in packet.found
     # RFC 5997 3: a Status-Server without Message-Authenticator is dropped whatever the NAS may do.
     if not carried and (rules.require_message_authenticator or packet.code == _STATUS_SERVER):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_MISSING)
     if carried:
         check_message_authenticator(packet, signed=packet.octets, secret=rules.secret)
-    if _PROXY_STATE in packet.kinds:
+    if _PROXY_STATE in packet.found:
         _check_proxy_state(packet, signed=carried, rules=rules)
 
 
@@ -168,9 +169,7 @@ def _check_proxy_state(packet: Packet, *, signed: bool, rules: NasRules) -> None
     # BlastRADIUS (CVE-2024-3596) puts its collision into an unsigned Proxy-State that the server echoes.
     if not signed and not rules.allow_proxy_state:
         raise PacketError(Cause.PROXY_STATE)
-    echoed = sum(
-        [2 + len(value) for kind, value in zip(packet.kinds, packet.values, strict=True) if kind == _PROXY_STATE]
-    )
+    echoed = sum([2 + len(value) for kind, value in packet.attributes if kind == _PROXY_STATE])
     # Silence, since even the refusal would have to echo them, and RFC 2865 5.33 allows no reply without.
     if echoed > PROXY_STATE_LIMIT:
         raise PacketError(Cause.PROXY_STATE_LENGTH)
@@ -178,22 +177,19 @@ def _check_proxy_state(packet: Packet, *, signed: bool, rules: NasRules) -> None
 
 def read_request(packet: Packet, rules: NasRules) -> AccessRequest | StatusRequest:
     """Say what an authenticated packet asks; a request that is refused as such carries its `refusal`."""
-    kinds, values = packet.kinds, packet.values
-    if b"" in values:
-        # RFC 2865 5: an attribute of no octets is not to be sent, so it says nothing.
-        kinds = bytes([kind for kind, value in packet.attributes if value])
-        values = tuple(filter(None, values))
-    first = dict(zip(kinds, values, strict=True))
-    if len(first) < len(kinds):
-        # Of several, the first counts; which of two credentials is meant is not for us to choose.
-        first = dict(zip(reversed(kinds), reversed(values), strict=True))
+    meant: Collection[tuple[int, bytes]] = packet.attributes
+    first = packet.found
+    if len(first) < len(meant) or b"" in first.values():
+        # RFC 2865 5: an attribute of no octets is not to be sent, so it says nothing. Of several, the first counts.
+        meant = [pair for pair in packet.attributes if pair[1]]
+        first = dict(reversed(meant))
     signed = _MESSAGE_AUTHENTICATOR in first
     proxy_states: tuple[bytes, ...] = ()
     if _PROXY_STATE in first:
-        proxy_states = tuple([value for kind, value in zip(kinds, values, strict=True) if kind == _PROXY_STATE])
+        proxy_states = tuple([value for kind, value in meant if kind == _PROXY_STATE])
     if packet.code == _STATUS_SERVER:
         return StatusRequest(packet.identifier, packet.authenticator, proxy_states, signed)
-    refusal = _refusal(kinds, first)
+    refusal = _refusal(meant, first)
     password = None
     if refusal is None:
         hidden = first[_USER_PASSWORD]
@@ -219,7 +215,7 @@ def _service_type(value: bytes | None) -> int | None:
     return int.from_bytes(value) if value is not None and len(value) == _INTEGER else None
 
 
-def _refusal(kinds: bytes, first: dict[int, bytes]) -> Refusal | None:
+def _refusal(meant: Collection[tuple[int, bytes]], first: Mapping[int, bytes]) -> Refusal | None:
     """Why the credentials in a request can't be read, the plainest reason first (ATTACKS 6)."""
     if _EAP_MESSAGE in first:
         return Refusal.EAP
@@ -229,7 +225,8 @@ def _refusal(kinds: bytes, first: dict[int, bytes]) -> Refusal | None:
         return Refusal.NO_USER_NAME
     if _USER_PASSWORD not in first:
         return Refusal.NO_PASSWORD
-    if len(first) < len(kinds):
+    if len(first) < len(meant):
+        kinds = [kind for kind, _ in meant]
         for kind, refusal in _AT_MOST_ONE:
             if kinds.count(kind) > 1:
                 return refusal

@@ -55,13 +55,14 @@ def check_message_authenticator(packet: Packet, *, signed: bytes, secret: bytes)
 
     For a packet that holds at least one. `signed` is its octets, of a reply those with the Request Authenticator.
     """
-    if packet.kinds.count(_KIND) > 1:
+    given = packet.found[_KIND]
+    attributes = packet.attributes
+    if len(packet.found) < len(attributes) and [kind for kind, _ in attributes].count(_KIND) > 1:
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_REPEATED)
-    index = packet.kinds.index(_KIND)
-    given = packet.values[index]
     if len(given) != len(_BLANK):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_LENGTH)
-    at = HEADER + 2 + 2 * index + len(b"".join(packet.values[:index]))
+    before = attributes[: attributes.index((_KIND, given))]
+    at = HEADER + 2 + sum([2 + len(value) for _, value in before])
     right = hmac_md5(signed[:at] + _BLANK + signed[at + 16 :], secret)
     if not compare_digest(right, given):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_WRONG)

@@ -93,14 +93,14 @@ def test_an_attribute_of_254_octets_is_not_built() -> None:
 
 def test_a_long_text_is_cut_between_characters() -> None:
     text = "ä" * 200
-    first, second = parse(datagram(reply_message(text))).values
+    (_, first), (_, second) = parse(datagram(reply_message(text))).attributes
     assert len(first) == 252
     assert first.decode() + second.decode() == text
 
 
 @given(st.text(max_size=600))
 def test_every_piece_of_a_text_is_a_text(text: str) -> None:
-    pieces = parse(datagram(reply_message(text))).values
+    pieces = [value for _, value in parse(datagram(reply_message(text))).attributes]
     assert "".join(piece.decode() for piece in pieces) == text
     assert all(pieces)
 
