@@ -7,11 +7,12 @@ median over the rounds; a round times both, one after the other, and takes the b
 import argparse
 import io
 import json
+import os
 import platform
 import statistics
 import sys
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +21,15 @@ from pyrad.packet import AuthPacket
 
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.packet import AccessRequest, NasRules, authenticate, encode_reply, read_request
-from radiusd_mfa.radius.wire import Code, PacketError, attribute, parse, session_timeout
+from radiusd_mfa.radius.wire import (
+    Code,
+    PacketError,
+    attribute,
+    parse,
+    reply_message,
+    session_timeout,
+    termination_action,
+)
 
 BAR = 6.0
 SECRET = b"a secret of 24 octets..."
@@ -32,6 +41,9 @@ ATTRIBUTE User-Password 2 string encrypt=1
 ATTRIBUTE NAS-IP-Address 4 ipaddr
 ATTRIBUTE NAS-Port 5 integer
 ATTRIBUTE Service-Type 6 integer
+ATTRIBUTE Framed-IP-Address 8 ipaddr
+ATTRIBUTE Reply-Message 18 string
+ATTRIBUTE Termination-Action 29 integer
 ATTRIBUTE Filter-Id 11 string
 ATTRIBUTE Class 25 octets
 ATTRIBUTE Session-Timeout 27 integer
@@ -65,21 +77,38 @@ REQUEST = encode_request(
         (61, (5).to_bytes(4)),
     ],
 )
-# Encoded once and kept, as a reply profile is.
-PROFILE = attribute(25, b"staff") + attribute(11, b"vpn-users") + session_timeout(43_200)
+# What an Accept carries; ours is encoded once and kept, as a reply profile is.
+PYRADS: tuple[tuple[str, str | int | bytes], ...] = (
+    ("Class", b"staff"),
+    ("Filter-Id", "vpn-users"),
+    ("Session-Timeout", 43_200),
+    ("Termination-Action", 1),
+    ("Framed-IP-Address", "192.0.2.9"),
+    ("Reply-Message", "Welcome."),
+)
+OURS = (
+    attribute(25, b"staff"),
+    attribute(11, b"vpn-users"),
+    session_timeout(43_200),
+    termination_action(ask_again=True),
+    attribute(8, bytes((192, 0, 2, 9))),
+    reply_message("Welcome."),
+)
+COUNTS = (0, 3, 6)
+JUDGED = 3
 
 
-def ours() -> bytes:
+def ours(profile: bytes) -> bytes:
     """Answer REQUEST with the project's codec."""
     packet = parse(REQUEST)
     authenticate(packet, RULES)
     request = read_request(packet, RULES)
     if not isinstance(request, AccessRequest) or request.password != b"correct horse 492039":
         raise AssertionError(request)
-    return encode_reply(code=Code.ACCESS_ACCEPT, request=request, rules=RULES, attributes=PROFILE)
+    return encode_reply(code=Code.ACCESS_ACCEPT, request=request, rules=RULES, attributes=profile)
 
 
-def with_pyrad() -> bytes:
+def with_pyrad(profile: Sequence[tuple[str, str | int | bytes]]) -> bytes:
     """Answer REQUEST with pyrad, the way its own server does."""
     packet = AuthPacket(packet=REQUEST, secret=SECRET, dict=NAMES)
     if not packet.verify_message_authenticator():
@@ -89,9 +118,8 @@ def with_pyrad() -> bytes:
     if len([packet.get(name) for name in READ]) != len(READ):
         raise AssertionError
     reply = packet.CreateReply()
-    reply.AddAttribute("Class", b"staff")
-    reply.AddAttribute("Filter-Id", "vpn-users")
-    reply.AddAttribute("Session-Timeout", 43_200)
+    for name, value in profile:
+        reply.AddAttribute(name, value)
     reply.add_message_authenticator()
     return bytes(reply.ReplyPacket())
 
@@ -129,18 +157,29 @@ def best(work: Callable[[], object], number: int) -> float:
     return min(timeit.repeat(work, number=number, repeat=3)) / number * 1e6
 
 
-def measure(rounds: int, number: int) -> dict[str, object]:
-    """Time both codecs in turn, so that whatever else the machine does falls on both."""
-    pairs = [(best(ours, number), best(with_pyrad, number)) for _ in range(rounds)]
-    ratio = round(statistics.median(other / one for one, other in pairs), 2)
+def compare(count: int, rounds: int, number: int) -> dict[str, float]:
+    """Time both codecs in turn with `count` reply attributes, so that what else the machine does falls on both."""
+    octets = b"".join(OURS[:count])
+    names = PYRADS[:count]
+    if ours(octets) != with_pyrad(names):
+        raise AssertionError(count)
+    pairs = [(best(lambda: ours(octets), number), best(lambda: with_pyrad(names), number)) for _ in range(rounds)]
     return {
         "ours_us": round(statistics.median(one for one, _ in pairs), 2),
         "pyrad_us": round(statistics.median(other for _, other in pairs), 2),
-        "ratio": ratio,
+        "ratio": round(statistics.median(other / one for one, other in pairs), 2),
+    }
+
+
+def measure(rounds: int, number: int) -> dict[str, object]:
+    """Compare with few and many reply attributes, and time the costliest datagrams."""
+    compared = {count: compare(count, rounds, number) for count in COUNTS}
+    return {
+        **{f"{count} reply attributes": figures for count, figures in compared.items()},
         "bar": BAR,
-        "reached": ratio >= BAR,
+        "reached": compared[JUDGED]["ratio"] >= BAR,
         "costliest_us": {name: round(best(work, max(1, number // 10)), 1) for name, work in costliest().items()},
-        "machine": f"{platform.machine()}, {platform.system()}",
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} processors",
         "python": platform.python_version(),
         "pyrad": version("pyrad"),
     }
@@ -150,15 +189,12 @@ def main() -> int:
     """Measure, print, and exit 1 below the bar."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--number", type=int, default=2000, help="exchanges a run")
     options = arguments.parse_args()
-    if ours() != with_pyrad():
-        print("The replies differ.", file=sys.stderr)
-        return 1
     figures = measure(options.rounds, options.number)
     for name, figure in figures.items():
-        print(f"{name:14} {figure}")
+        print(f"{name:20} {figure}")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0 if figures["reached"] else 1

@@ -14,6 +14,7 @@ from radiusd_mfa.radius.wire import HEADER, Attribute, Cause, Packet, PacketErro
 _BLANK: Final = bytes(16)
 _BLOCK: Final = 64
 _KIND: Final = Attribute.MESSAGE_AUTHENTICATOR.value
+_START: Final = bytes((_KIND, 18))
 
 
 class _Digest(Protocol):
@@ -56,13 +57,13 @@ def check_message_authenticator(packet: Packet, *, signed: bytes, secret: bytes)
     For a packet that holds at least one. `signed` is its octets, of a reply those with the Request Authenticator.
     """
     given = packet.found[_KIND]
-    attributes = packet.attributes
-    if len(packet.found) < len(attributes) and [kind for kind, _ in attributes].count(_KIND) > 1:
+    if len(packet.found) < len(packet.attributes) and [kind for kind, _ in packet.attributes].count(_KIND) > 1:
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_REPEATED)
     if len(given) != len(_BLANK):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_LENGTH)
-    before = attributes[: attributes.index((_KIND, given))]
-    at = HEADER + 2 + sum([2 + len(value) for _, value in before])
+    # Searched at the speed of C. The same 18 octets further ahead, inside a value, would have to foretell the digest;
+    # they would be blanked in its place, and the packet would be found wrong.
+    at = packet.octets.index(_START + given, HEADER) + len(_START)
     right = hmac_md5(signed[:at] + _BLANK + signed[at + 16 :], secret)
     if not compare_digest(right, given):
         raise PacketError(Cause.MESSAGE_AUTHENTICATOR_WRONG)
