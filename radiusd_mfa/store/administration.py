@@ -1,0 +1,79 @@
+"""The store as administration sees it: one transaction, all tables."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.store.audit import AuditTable
+from radiusd_mfa.store.database import Database, StoreFault
+from radiusd_mfa.store.methods import MethodTable
+from radiusd_mfa.store.nas import NasTable
+from radiusd_mfa.store.people import UserTable
+from radiusd_mfa.store.teams import TeamTable
+
+_TRIES: Final = 3
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OpenBooks:
+    """The tables behind one connection; see `Books` of the use cases."""
+
+    connection: Connection
+    keys: KeyRing
+
+    @cached_property
+    def people(self) -> UserTable:
+        """Users."""
+        return UserTable(self.connection, self.keys)
+
+    @cached_property
+    def teams(self) -> TeamTable:
+        """Teams and members."""
+        return TeamTable(self.connection)
+
+    @cached_property
+    def nas(self) -> NasTable:
+        """NAS entries."""
+        return NasTable(self.connection, self.keys)
+
+    @cached_property
+    def methods(self) -> MethodTable:
+        """Authenticators and backup codes."""
+        return MethodTable(self.connection, self.keys)
+
+    @cached_property
+    def audit(self) -> AuditTable:
+        """The audit log."""
+        return AuditTable(self.connection)
+
+
+class AdministrationStore:
+    """See `Administration` of the use cases."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        self._database = database
+        self._keys = keys
+
+    def change(self, work: Callable[[OpenBooks], T]) -> T:
+        """See `Administration.change`."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._change(work)
+            except StoreFault as fault:
+                if not fault.transient:
+                    raise
+        return self._change(work)
+
+    def view(self, work: Callable[[OpenBooks], T]) -> T:
+        """See `Administration.view`."""
+        with self._database.reading() as connection:
+            return work(OpenBooks(connection, self._keys))
+
+    def _change(self, work: Callable[[OpenBooks], T]) -> T:
+        with self._database.writing() as connection:
+            return work(OpenBooks(connection, self._keys))

@@ -1,0 +1,13 @@
+"""INSERT that gives way to a row that is there already, in either dialect: the database arbitrates."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> int | None:
+    """Insert a row and return its id; None if a row with one of its unique values is there."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+    return connection.execute(statement).scalar()

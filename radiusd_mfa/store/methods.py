@@ -1,0 +1,144 @@
+"""Authenticators and backup codes in the database; seeds are sealed for their row."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.core.totp import Algorithm
+from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.store import schema
+from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod
+
+_methods: Final = schema.methods.c
+_codes: Final = schema.backup_codes.c
+
+
+class MethodTable:
+    """See `Methods` of the use cases."""
+
+    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def add(self, user_id: int, method: NewMethod, at: float) -> int:
+        """See `Methods.add`."""
+        values = {
+            "user_id": user_id,
+            "kind": "totp",
+            "label": method.label,
+            "digits": method.digits,
+            "period": method.period,
+            "algorithm": method.algorithm.value,
+            "created_at": at,
+        }
+        method_id: int = self._connection.execute(
+            insert(schema.methods).values(values).returning(_methods.id)
+        ).scalar_one()
+        # The id is part of what the seed is sealed for; nobody sees the row before both are done.
+        self._update(method_id, seed=self._keys.seal(method.seed, table="methods", column="seed", row=method_id))
+        return method_id
+
+    def of(self, user_id: int) -> Sequence[StoredMethod]:
+        """See `Methods.of`."""
+        rows = self._connection.execute(_of_user(user_id).where(_methods.kind == "totp"))
+        return [self._method(row) for row in rows]
+
+    def summaries(self, user_id: int) -> Sequence[MethodSummary]:
+        """See `Methods.summaries`."""
+        return [_summary(row) for row in self._connection.execute(_of_user(user_id))]
+
+    def remove(self, method_id: int) -> None:
+        """See `Methods.remove`."""
+        self._connection.execute(delete(schema.methods).where(_methods.id == method_id))
+
+    def count_wrong_code(self, method: StoredMethod) -> None:
+        """See `Methods.count_wrong_code`: no sign-in spends an unconfirmed method, so its last_request is free."""
+        self._update(method.id, last_request=bytes((method.wrong_codes + 1,)))
+
+    def confirm(self, method_id: int, step: int, at: float) -> bool:
+        """See `Methods.confirm`."""
+        statement = update(schema.methods).where(
+            _methods.id == method_id, _methods.confirmed_at.is_(None), _methods.watermark < step
+        )
+        values = statement.values(confirmed_at=at, watermark=step, last_request=None)
+        return self._connection.execute(values).rowcount == 1
+
+    def spend(self, method_id: int, step: int, at: float) -> bool:
+        """See `Methods.spend`."""
+        statement = update(schema.methods).where(
+            _methods.id == method_id, _methods.confirmed_at.is_not(None), _methods.watermark < step
+        )
+        values = statement.values(watermark=step, last_request=None, last_used_at=at)
+        return self._connection.execute(values).rowcount == 1
+
+    def make_default(self, user_id: int, method_id: int) -> None:
+        """See `Methods.make_default`."""
+        statement = update(schema.methods).where(_methods.user_id == user_id)
+        self._connection.execute(statement.values(is_default=_methods.id == method_id))
+
+    def replace_backup_codes(self, user_id: int, hashes: Iterable[tuple[BackupCode, str]]) -> int:
+        """See `Methods.replace_backup_codes`; the user's row is locked by the new generation."""
+        users = schema.users.c
+        generation: int = self._connection.execute(
+            update(schema.users)
+            .where(users.id == user_id)
+            .values(backup_generation=users.backup_generation + 1)
+            .returning(users.backup_generation)
+        ).scalar_one()
+        self._connection.execute(delete(schema.backup_codes).where(_codes.user_id == user_id))
+        rows = [
+            {"user_id": user_id, "generation": generation, "selector": code.selector, "hash": stored}
+            for code, stored in hashes
+        ]
+        if rows:
+            self._connection.execute(insert(schema.backup_codes), rows)
+        return generation
+
+    def backup_codes_left(self, user_id: int) -> int:
+        """See `Methods.backup_codes_left`."""
+        users = schema.users.c
+        valid = select(users.backup_generation).where(users.id == user_id).scalar_subquery()
+        statement = select(func.count()).where(
+            _codes.user_id == user_id, _codes.generation == valid, _codes.used_at.is_(None)
+        )
+        return self._connection.execute(statement).scalar_one()
+
+    def _update(self, method_id: int, **values: object) -> None:
+        self._connection.execute(update(schema.methods).where(_methods.id == method_id).values(values))
+
+    def _method(self, row: Row[Any]) -> StoredMethod:
+        confirmed = row.confirmed_at is not None
+        return StoredMethod(
+            id=row.id,
+            user_id=row.user_id,
+            kind=row.kind,
+            label=row.label,
+            seed=self._keys.open(row.seed or b"", table="methods", column="seed", row=row.id),
+            digits=row.digits,
+            period=row.period,
+            algorithm=Algorithm(row.algorithm),
+            watermark=row.watermark,
+            created_at=row.created_at,
+            confirmed_at=row.confirmed_at,
+            last_used_at=row.last_used_at,
+            is_default=row.is_default,
+            wrong_codes=row.last_request[0] if row.last_request and not confirmed else 0,
+        )
+
+
+def _of_user(user_id: int) -> Select[Any]:
+    return select(schema.methods).where(_methods.user_id == user_id).order_by(_methods.id)
+
+
+def _summary(row: Row[Any]) -> MethodSummary:
+    return MethodSummary(
+        id=row.id,
+        kind=row.kind,
+        label=row.label,
+        added=row.created_at,
+        confirmed=row.confirmed_at is not None,
+        last_used=row.last_used_at,
+        is_default=row.is_default,
+    )
