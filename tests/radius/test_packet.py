@@ -132,6 +132,13 @@ def test_a_message_authenticator_is_right_in_any_position() -> None:
         assert read(sign(plain, at=at)).message_authenticator
 
 
+def test_a_signature_copied_into_a_value_signs_nothing() -> None:
+    signature = ask(NAME)[20:38]
+    for copies in ([(32, signature)], [(32, b"x"), (31, signature + b"x")]):
+        octets = ask(*copies, NAME, (80, signature[2:]), signed=False)
+        assert dropped(octets, STRICT) is Cause.MESSAGE_AUTHENTICATOR_WRONG
+
+
 def test_octets_after_length_are_not_signed() -> None:
     assert read(ask(NAME) + b"padding").password == b"pw"
 
