@@ -3,8 +3,11 @@
 Owns which parts exist and how they fit together, and refuses to start on a database or a key file that don't.
 """
 
+import os
 import secrets
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +17,8 @@ from sqlalchemy.engine import make_url
 
 from radiusd_mfa.config import Config
 from radiusd_mfa.keys import KeyRing
-from radiusd_mfa.passwords.local import PROFILE, Profile
+from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, make_hash, recognise
+from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
@@ -28,6 +32,30 @@ ADMIN_DEADLINE: Final = 60.0
 
 class NotReadyProblem(Exception):
     """The database is not one that this program can work with; the sentence says which command helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHashing:
+    """See `Hashing` of the use cases: argon2id of the given cost."""
+
+    profile: Profile
+
+    def make(self, text: str) -> str:
+        """See `Hashing.make`."""
+        return make_hash(text, profile=self.profile)
+
+    def make_all(self, texts: Sequence[str]) -> Sequence[str]:
+        """See `Hashing.make_all`; argon2 lets go of the interpreter, so threads do it."""
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            return list(threads.map(self.make, texts))
+
+    def complaint(self, stored: str) -> str | None:
+        """See `Hashing.complaint`."""
+        try:
+            recognise(stored)
+        except HashProblem as problem:
+            return str(problem)
+        return None
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,16 @@ class App:
             database.close()
             raise
         return cls(config, keys, database, clock, entropy, profile)
+
+    @cached_property
+    def administration(self) -> AdministrationStore:
+        """The store of the administrative use cases."""
+        return AdministrationStore(self.database, self.keys)
+
+    @cached_property
+    def hashing(self) -> LocalHashing:
+        """Hashes passwords and backup codes at the cost of `profile`."""
+        return LocalHashing(self.profile)
 
     @cached_property
     def sign_in_database(self) -> Database:

@@ -1,0 +1,10 @@
+"""The audit log: who signed in, who changed what."""
+
+from collections.abc import Sequence
+
+from radiusd_mfa.usecases.admin_ports import Administration, AuditEntry, AuditFilter
+
+
+def entries(wanted: AuditFilter, *, store: Administration) -> Sequence[AuditEntry]:
+    """Return the rows that are wanted, the newest first."""
+    return store.view(lambda books: books.audit.list(wanted))

@@ -1,0 +1,176 @@
+"""Users: made, shown, switched off and on, given a new password, removed."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from radiusd_mfa.core.names import Username, check_new_password, escaped, prepare_password
+from radiusd_mfa.usecases.admin_ports import Administration, Books, Hashing, Member, MethodSummary, NewUser, User
+from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.ports import Clock
+
+T = TypeVar("T")
+_EMAIL: Final = re.compile(r"[^\s@<>\",;:\\]{1,64}@[^\s@<>\",;:\\]{1,190}")
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+class ContactProblem(ValueError):
+    """A text that is no mail address or phone number; the message is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetails:
+    """All that may be shown of a user."""
+
+    user: User
+    teams: Sequence[Member]
+    methods: Sequence[MethodSummary]
+    backup_codes_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A user to be made, as an administrator asks for it; the password is prepared text."""
+
+    name: Username
+    password: str = field(repr=False)
+    email: str | None = None
+    phone: str | None = None
+
+
+def new_password(raw: bytes | str) -> str:
+    """Prepare a password that is to be set; raises PasswordProblem with a sentence."""
+    prepared = prepare_password(raw)
+    check_new_password(prepared)
+    return prepared
+
+
+def email_address(text: str) -> str:
+    """Return a mail address that can be sent to; raises ContactProblem."""
+    if not _EMAIL.fullmatch(text) or not text.isprintable():
+        raise ContactProblem(f"“{escaped(text)}” is not a mail address.")
+    return text
+
+
+def phone_number(text: str) -> str:
+    """Return a phone number as E.164 writes it, `+4915112345678`; raises ContactProblem."""
+    number = re.sub(r"[ ()/.-]", "", text)
+    if not _PHONE.fullmatch(number):
+        raise ContactProblem(
+            f"“{escaped(text)}” is not a phone number: + and the country code first, as in +4915112345678."
+        )
+    return number
+
+
+def add(
+    request: Request, *, store: Administration, hashing: Hashing, clock: Clock, actor: str = OPERATOR
+) -> User | Refusal:
+    """Make a user with a password."""
+    name = request.name.text
+    user = NewUser(name, hashing.make(request.password), request.email, request.phone)
+
+    def work(books: Books) -> User | Refusal:
+        if books.people.add(user, clock()) is None:
+            return Refusal(
+                f"There is a user “{escaped(name)}” already; to change the password: radiusd-mfa user password"
+            )
+        made = books.people.find(name)
+        assert made is not None  # noqa: S101 - was made in this very transaction
+        return made
+
+    return recorded(Change("user-add", user=name, actor=actor), work, store=store, clock=clock)
+
+
+def everybody(*, store: Administration) -> Sequence[User]:
+    """Return all users by name."""
+    return store.view(lambda books: books.people.all())
+
+
+def show(name: Username, *, store: Administration) -> UserDetails | Refusal:
+    """Return all that may be shown of a user."""
+
+    def work(books: Books) -> UserDetails | Refusal:
+        user = books.people.find(name.text)
+        if user is None:
+            return nobody(name, books)
+        return UserDetails(
+            user,
+            books.teams.members(user_id=user.id),
+            books.methods.summaries(user.id),
+            books.methods.backup_codes_left(user.id),
+        )
+
+    return store.view(work)
+
+
+def disable(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+    """Refuse every sign-in of a user from this commit on, the running periods and open challenges included."""
+
+    def work(user: User, books: Books) -> User:
+        books.people.set_disabled(user.id, disabled=True)
+        books.people.forget_periods(user.id)
+        return user
+
+    return changed("user-disable", name, work, store=store, clock=clock, actor=actor)
+
+
+def enable(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+    """Let a user sign in again."""
+
+    def work(user: User, books: Books) -> User:
+        books.people.set_disabled(user.id, disabled=False)
+        return user
+
+    return changed("user-enable", name, work, store=store, clock=clock, actor=actor)
+
+
+def remove(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+    """Remove a user; only the audit log remembers."""
+
+    def work(user: User, books: Books) -> User:
+        books.people.remove(user.id)
+        return user
+
+    return changed("user-remove", name, work, store=store, clock=clock, actor=actor)
+
+
+def set_password(
+    name: Username, password: str, *, store: Administration, hashing: Hashing, clock: Clock, actor: str = OPERATOR
+) -> User | Refusal:
+    """Give a user a new password (prepared text); the old one fails everywhere from this commit on."""
+    stored = hashing.make(password)
+
+    def work(user: User, books: Books) -> User:
+        books.people.set_password_hash(user.id, stored)
+        books.people.forget_periods(user.id)
+        # Guesses at the old password say nothing about the new one.
+        books.people.forget_guesses(user.id)
+        return user
+
+    return changed("user-password", name, work, store=store, clock=clock, actor=actor)
+
+
+def changed(
+    verb: str,
+    name: Username,
+    work: Callable[[User, Books], T | Refusal],
+    *,
+    store: Administration,
+    clock: Clock,
+    actor: str,
+    **detail: object,
+) -> T | Refusal:
+    """Do the work with the user's row locked, or refuse a name that nobody has."""
+
+    def with_user(books: Books) -> T | Refusal:
+        user = books.people.lock(name.text)
+        return nobody(name, books) if user is None else work(user, books)
+
+    change = Change(verb, user=name.text, detail=detail, actor=actor)
+    return recorded(change, with_user, store=store, clock=clock)
+
+
+def nobody(name: Username, books: Books) -> Refusal:
+    """Refuse a user name that nobody has."""
+    return unknown("user", name.text, books.people.names_like(name.text), command="user list")
