@@ -186,8 +186,8 @@ class Pipeline:
 
     def _fail(self, works: Sequence[Work], fault: object) -> None:
         """Our own fault is answered with silence, so that the NAS asks the next server (I4)."""
-        defect = isinstance(fault, Exception) and not isinstance(fault, StoreFault)
-        _log.error("%d sign-ins are left unanswered: %s", len(works), fault, exc_info=fault if defect else None)
+        defect = fault if isinstance(fault, Exception) and not isinstance(fault, StoreFault) else None
+        _log.error("%d sign-ins are left unanswered: %s", len(works), fault, exc_info=defect)
         for work in works:
             self._drop(work, FAULT)
 

@@ -3,6 +3,7 @@
 Owns how SQLite and PostgreSQL are set up; knows no table.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -64,6 +65,8 @@ def _faults() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreFault(f"the database refused: {_first_line(error.orig)}") from error
+    except sqlite3.Error as error:  # where a statement goes to sqlite3 directly
+        raise StoreFault(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise StoreFault(f"the database is not usable: {_first_line(error)}") from error
 

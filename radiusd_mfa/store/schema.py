@@ -52,7 +52,7 @@ def _text(name: str, default: str = "") -> Column[str]:
 
 
 def _of(table: str, *, nullable: bool = False, **options: Any) -> Column[int]:  # noqa: ANN401 - passed on to Column
-    column = f"{table.removesuffix('s')}_id"
+    column = "nas_id" if table == "nas" else f"{table.removesuffix('s')}_id"
     cascade = "SET NULL" if nullable else "CASCADE"
     return Column(column, _Id, ForeignKey(f"{table}.id", ondelete=cascade), nullable=nullable, **options)
 

@@ -5,7 +5,6 @@
 Owns the order of the steps, and what goes with a verdict into the settling transaction. Knows no SQL and no socket.
 """
 
-
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -97,5 +96,3 @@ class SignIn:
         if not isinstance(hypothesis.factor, StoredBackupCode):
             return True
         return self.passwords.verify(hypothesis.backup_code, hypothesis.factor.hash)
-
-
