@@ -15,9 +15,11 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from radiusd_mfa.config import Config
+from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.keys import KeyRing
-from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, make_hash, recognise
+from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
+from radiusd_mfa.radius.attributes import Dictionary, Kind
+from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database
@@ -25,6 +27,7 @@ from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.ports import Clock, Entropy
+from radiusd_mfa.usecases.sign_in import SignIn
 
 ADMIN_DEADLINE: Final = 60.0
 """Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
@@ -36,9 +39,21 @@ class NotReadyProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LocalHashing:
-    """See `Hashing` of the use cases: argon2id of the given cost."""
+    """See `Hashing` and `Passwords` of the use cases: argon2id of the given cost is made, known hashes are checked."""
 
     profile: Profile
+
+    def verify(self, password: str, stored: str) -> bool:
+        """See `Passwords.verify`."""
+        return verify(password, stored)
+
+    def is_cheap(self, stored: str) -> bool:
+        """See `Passwords.is_cheap`."""
+        return is_cheap(stored)
+
+    def dummy(self) -> str:
+        """See `Passwords.dummy`."""
+        return dummy_for(self.profile)
 
     def make(self, text: str) -> str:
         """See `Hashing.make`."""
@@ -115,6 +130,24 @@ class App:
         """The NAS entries with their secrets, for the server."""
         return NasTableReader(self.sign_in_database, self.keys)
 
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The RADIUS attributes by name."""
+        return Dictionary.load(dictionaries())
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        """The steps of a sign-in."""
+        return SignIn(self.keys, self.hashing, self.config.challenge_lifetime)
+
+    def daemon(self, listen: Sequence[Endpoint] = ()) -> Daemon:
+        """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
+        parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of)
+        return Daemon(parts, listen or self.config.listen)
+
+    def _kind_of(self, attribute: str) -> Kind:
+        return self.dictionary.kind(attribute)  # loaded only where a NAS entry omits something
+
     def close(self) -> None:
         """Give all database connections back."""
         self.database.close()
@@ -131,6 +164,13 @@ class Initialised:
     schema_before: SchemaStatus
     database_made: bool
     """Whether the database had no canary: nobody has used it before."""
+
+
+def dictionaries() -> Path:
+    """Return where the RADIUS dictionaries are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "dictionaries"
+    return installed if installed.is_dir() else package.parent / "dictionaries"
 
 
 def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Initialised:
