@@ -1,0 +1,112 @@
+"""Commands and groups that take `--json` and `--config` wherever they stand on the line, and load what is asked for."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from radiusd_mfa.cli.session import faults, session_of
+
+
+def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        session_of(context).json = True
+
+
+def _set_config(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        session_of(context).config_file = value
+
+
+def _common() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set_json,
+            help="One JSON document on standard output.",
+        ),
+        click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            expose_value=False,
+            callback=_set_config,
+            help="Settings as TOML (docs/configuration.md).",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command; `example` is shown by --help."""
+
+    def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **options)
+        self.example = example
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its own options and those that every command has."""
+        *own, last = super().get_params(ctx)
+        return [*own, *_common(), last]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        super().format_epilog(ctx, formatter)
+        _write_example(self.example, formatter)
+
+
+class Group(click.Group):
+    """A group of commands about one subject; `example` is shown by --help."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **options)
+        self.example = example
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its own options and those that every command has."""
+        *own, last = super().get_params(ctx)
+        return [*own, *_common(), last]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        super().format_epilog(ctx, formatter)
+        _write_example(self.example, formatter)
+
+
+def _write_example(example: str, formatter: click.HelpFormatter) -> None:
+    if not example:
+        return
+    with formatter.section("Example"):
+        for line in example.splitlines():
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+class Root(Group):
+    """The whole command line: loads a command's module when it is named, and ends every fault with a sentence."""
+
+    def __init__(self, *arguments: Any, places: Mapping[str, str], **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **options)
+        self._places = places
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Name the commands whose modules are there, in the order of a first use."""
+        return [name for name, place in self._places.items() if find_spec(place.partition(":")[0])]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        module, _, name = self._places.get(cmd_name, "").partition(":")
+        if not module or find_spec(module) is None:
+            return None
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
+        """Run the command that was named."""
+        with faults():
+            return super().invoke(ctx)
