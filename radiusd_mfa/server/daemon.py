@@ -96,7 +96,7 @@ class Daemon:
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve; `ready` is called once, when a packet would be answered. Raises StoreFault if there is no database."""
-        self._refresh()
+        self.refresh()
         refresher = Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
         refresher.start()
         with selectors.DefaultSelector() as selector:
@@ -207,7 +207,8 @@ class Daemon:
         self._exchanges.answer(*work.exchange, told.octets, now)
         work.datagram.listener.send(told.octets, work.datagram)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Read the NAS entries now, and prove that the database takes writes."""
         with self._health.watched():
             self._table.replace(self._nas.read())
             self._nas.touch()
@@ -215,7 +216,7 @@ class Daemon:
     def _refresh_for_ever(self) -> None:
         while not self._stopping.wait(REFRESH):
             try:
-                self._refresh()
+                self.refresh()
             except StoreFault as fault:
                 _log.error("the database can't be read and written, the NAS entries stay as they are: %s", fault)
 

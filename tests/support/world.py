@@ -1,0 +1,310 @@
+"""A small world to sign in to: users with authenticators, NAS entries, daemons, and NASes that ask them.
+
+Rows are written straight into the tables, as a control panel would; every sign-in goes over real UDP packets.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.core import backup_codes
+from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.core.totp import Algorithm, code_at, step_at
+from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash, verify
+from radiusd_mfa.radius.client import encode_request, verify_reply
+from radiusd_mfa.radius.wire import Attribute, Code, Packet
+from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.store import schema
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.sign_ins import SignIns
+from radiusd_mfa.usecases.ports import SignInStore
+from radiusd_mfa.usecases.sign_in import SignIn
+
+CHEAP = Profile(time_cost=1, memory_kib=8, parallelism=1)
+SECRET = b"a secret of the tests"
+_identifiers = count()
+
+
+@dataclass(frozen=True)
+class CheapPasswords:
+    """Checks real hashes; the dummy costs as little as the hashes of the tests."""
+
+    def verify(self, password: str, stored: str) -> bool:
+        return verify(password, stored)
+
+    def is_cheap(self, stored: str) -> bool:
+        return is_cheap(stored)
+
+    def dummy(self) -> str:
+        return dummy_for(CHEAP)
+
+
+@dataclass
+class TestUser:
+    """A user as the test knows one: with the password and the phone in hand."""
+
+    __test__ = False
+
+    id: int
+    name: str
+    password: str
+    method_id: int | None
+    seed: bytes
+    backup_codes: Sequence[BackupCode] = ()
+
+    def code(self, offset: int = 0, *, at: float | None = None) -> str:
+        """Return the code that the authenticator shows, `offset` steps from now."""
+        return code_at(step_at(time.time() if at is None else at, 30) + offset, self.seed, 6, Algorithm.SHA1)
+
+    def typed(self, offset: int = 0) -> bytes:
+        """Return password and code as one text."""
+        return (self.password + self.code(offset)).encode()
+
+
+@dataclass
+class Reply:
+    """What came back, verified."""
+
+    packet: Packet
+    octets: bytes
+
+    @property
+    def code(self) -> Code:
+        return Code(self.packet.code)
+
+    def values(self, kind: Attribute) -> list[bytes]:
+        return [value for number, value in self.packet.attributes if number == kind]
+
+    @property
+    def state(self) -> bytes:
+        return self.values(Attribute.STATE)[0]
+
+    @property
+    def message(self) -> str:
+        return b"".join(self.values(Attribute.REPLY_MESSAGE)).decode()
+
+
+class TestNas:
+    """A RADIUS client with a socket of its own at a loopback address."""
+
+    __test__ = False
+
+    def __init__(self, server: str, *, source: str = "127.0.0.1", secret: bytes = SECRET) -> None:
+        host, _, port = server.rpartition(":")
+        self._server = (host.strip("[]"), int(port))
+        self.secret = secret
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((source, 0))
+
+    def request(
+        self,
+        user: str | bytes,
+        typed: bytes | None,
+        *,
+        state: bytes | None = None,
+        station: str | None = None,
+        attributes: Sequence[tuple[int, bytes]] = (),
+        message_authenticator: bool = True,
+        identifier: int | None = None,
+        authenticator: bytes | None = None,
+    ) -> tuple[bytes, bytes]:
+        """Return (octets, request authenticator) of a new Access-Request."""
+        name = user.encode() if isinstance(user, str) else user
+        given = [(int(Attribute.USER_NAME), name), *attributes]
+        if state is not None:
+            given.append((Attribute.STATE, state))
+        if station is not None:
+            given.append((Attribute.CALLING_STATION_ID, station.encode()))
+        authenticator = authenticator or os.urandom(16)
+        octets = encode_request(
+            code=Code.ACCESS_REQUEST,
+            identifier=next(_identifiers) % 256 if identifier is None else identifier,
+            authenticator=authenticator,
+            secret=self.secret,
+            attributes=given,
+            password=typed,
+            message_authenticator=message_authenticator,
+        )
+        return octets, authenticator
+
+    def send(self, octets: bytes) -> None:
+        self.socket.sendto(octets, self._server)
+
+    def receive(self, authenticator: bytes, *, timeout: float = 8.0, signed: bool = True) -> Reply | None:
+        """Return the next reply; None: silence."""
+        self.socket.settimeout(timeout)
+        try:
+            octets = self.socket.recv(4097)
+        except TimeoutError:
+            return None
+        packet = verify_reply(
+            octets, request_authenticator=authenticator, secret=self.secret, require_message_authenticator=signed
+        )
+        return Reply(packet, octets)
+
+    def ask(self, user: str | bytes, typed: bytes | None, *, timeout: float = 8.0, **options: Any) -> Reply:
+        """Send a new Access-Request and return the reply; silence is a failure."""
+        octets, authenticator = self.request(user, typed, **options)
+        self.send(octets)
+        reply = self.receive(authenticator, timeout=timeout)
+        assert reply is not None, "no reply came"
+        return reply
+
+    def is_ignored(self, octets: bytes, authenticator: bytes = bytes(16), *, timeout: float = 0.5) -> bool:
+        """Send octets; whether nothing comes back."""
+        self.send(octets)
+        return self.receive(authenticator, timeout=timeout) is None
+
+    def status(self, *, timeout: float = 2.0, message_authenticator: bool = True) -> Reply | None:
+        """Ask with Status-Server whether the server is well."""
+        authenticator = os.urandom(16)
+        self.send(
+            encode_request(
+                code=Code.STATUS_SERVER,
+                identifier=next(_identifiers) % 256,
+                authenticator=authenticator,
+                secret=self.secret,
+                message_authenticator=message_authenticator,
+            )
+        )
+        return self.receive(authenticator, timeout=timeout)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@dataclass
+class World:
+    """One database with its users and NAS entries; daemons are started in this process, on threads of their own."""
+
+    database: Database
+    url: str
+    keys: KeyRing
+    config: Config
+    _nases: list[TestNas] = field(default_factory=list)
+
+    def user(
+        self,
+        name: str = "alice",
+        password: str = "hunter2",
+        *,
+        enrolled: bool = True,
+        codes: int = 0,
+        disabled: bool = False,
+        watermark: int = 0,
+    ) -> TestUser:
+        """Add a user, with a confirmed authenticator unless told otherwise."""
+        seed = os.urandom(20)
+        now = time.time()
+        with self.database.writing() as connection:
+            values = {"name": name, "password_hash": make_hash(password, profile=CHEAP), "disabled": disabled}
+            user_id = _inserted(connection, schema.users, **values, backup_generation=1, created_at=now)
+            method_id = None
+            if enrolled:
+                method_id = _inserted(
+                    connection,
+                    schema.methods,
+                    user_id=user_id,
+                    kind="totp",
+                    watermark=watermark,
+                    created_at=now,
+                    confirmed_at=now,
+                    is_default=True,
+                )
+                sealed = self.keys.seal(seed, table="methods", column="seed", row=method_id)
+                connection.execute(update(schema.methods).where(schema.methods.c.id == method_id).values(seed=sealed))
+            made = backup_codes.make_set(codes, os.urandom) if codes else ()
+            for code in made:
+                _inserted(
+                    connection,
+                    schema.backup_codes,
+                    user_id=user_id,
+                    generation=1,
+                    selector=code.selector,
+                    hash=make_hash(code.canonical, profile=CHEAP),
+                )
+        return TestUser(user_id, name, password, method_id, seed, made)
+
+    def nas(self, name: str = "vpn", address: str = "127.0.0.0/8", *, secret: bytes = SECRET, **columns: Any) -> int:
+        """Add a NAS entry."""
+        with self.database.writing() as connection:
+            values = {"surface": "vpn", "created_at": time.time(), "secret": b"", **columns}
+            nas_id = _inserted(connection, schema.nas, name=name, address=address, **values)
+            sealed = self.keys.seal(secret, table="nas", column="secret", row=nas_id)
+            connection.execute(update(schema.nas).where(schema.nas.c.id == nas_id).values(secret=sealed))
+        return nas_id
+
+    def execute(self, statement: Any) -> None:
+        """Change rows as another program would."""
+        with self.database.writing() as connection:
+            connection.execute(statement)
+
+    def audit(self) -> list[tuple[str, str]]:
+        """Return (outcome, reason) of every sign-in, oldest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                select(schema.audit.c.outcome, schema.audit.c.reason)
+                .where(schema.audit.c.kind == "sign-in")
+                .order_by(schema.audit.c.id)
+            ).fetchall()
+        return [(row.outcome, row.reason) for row in rows]
+
+    def sign_in_store(self, database: Database | None = None) -> SignIns:
+        return SignIns(database or self.database, self.keys)
+
+    @contextmanager
+    def daemon(
+        self,
+        listen: str = "127.0.0.1:0",
+        *,
+        wrap: Callable[[SignInStore], SignInStore] = lambda store: store,
+        **settings: Any,
+    ) -> Iterator[Daemon]:
+        """Serve in a thread with database connections of its own; `wrap` may cause faults in the store."""
+        database = Database(self.url, deadline=self.config.database_deadline, for_sign_ins=True)
+        values = {name: getattr(self.config, name) for name in self.config.__slots__} | settings
+        parts = Parts(
+            Config(**values),
+            wrap(SignIns(database, self.keys)),
+            NasTableReader(database, self.keys),
+            SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
+            lambda _name: 0,
+        )
+        daemon = Daemon(parts, [Endpoint.parse(listen)])
+        ready = threading.Event()
+        thread = threading.Thread(target=lambda: daemon.run(ready=ready.set), name="daemon")
+        thread.start()
+        try:
+            assert ready.wait(10), "the daemon did not get ready"
+            yield daemon
+        finally:
+            daemon.stop()
+            thread.join(10)
+            database.close()
+
+    def client(self, daemon: Daemon | str, *, source: str = "127.0.0.1", secret: bytes = SECRET) -> TestNas:
+        """Give a NAS that asks this daemon."""
+        server = daemon if isinstance(daemon, str) else daemon.addresses[0]
+        nas = TestNas(server, source=source, secret=secret)
+        self._nases.append(nas)
+        return nas
+
+    def close(self) -> None:
+        for nas in self._nases:
+            nas.close()
+
+
+def _inserted(connection: Any, table: Any, **values: Any) -> int:
+    result = connection.execute(insert(table).values(**values))
+    return int(result.inserted_primary_key[0])
