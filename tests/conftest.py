@@ -183,7 +183,7 @@ class Ran:
     stderr: str
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever the document is
+    def json(self) -> Any:
         return json.loads(self.stdout)
 
 
