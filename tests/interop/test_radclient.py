@@ -1,0 +1,166 @@
+"""radclient and radtest of FreeRADIUS, as an administrator tries a server out."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import APPEND, CHALLENGE, PROXIED, STRICT
+from tests.interop.deployment import SECRET, Server, User
+from tests.interop.requirements import need
+
+pytestmark = pytest.mark.interop
+Audit = Callable[[], list[tuple[str, str]]]
+Answers = dict[str, list[str]]
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    need("freeradius-utils", programs=("radclient", "radtest"))
+
+
+@dataclass(frozen=True)
+class Radclient:
+    """Sends one request from one of the loopback addresses and reads what radclient prints about the answer."""
+
+    server: Server
+    secret_file: Path
+
+    def ask(self, source: str, *attributes: str, kind: str = "auth") -> tuple[str, Answers]:
+        """Return (name of the reply, its attributes); no reply is the name ''."""
+        request = "\n".join([*attributes, f"Packet-Src-IP-Address = {source}"])
+        patience = ("-r", "1", "-t", "8")
+        return self._run(request, *patience, kind=kind)
+
+    def is_ignored(self, source: str, *attributes: str, kind: str = "auth") -> bool:
+        """Whether there is no answer in the time in which a Status-Server has one."""
+        request = "\n".join([*attributes, f"Packet-Src-IP-Address = {source}"])
+        name, _answers = self._run(request, "-r", "1", "-t", "1", kind=kind)
+        return not name
+
+    def _run(self, request: str, *patience: str, kind: str) -> tuple[str, Answers]:
+        command = ["radclient", "-x", *patience, "-S", str(self.secret_file), self.server.address, kind]
+        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=60, check=False)
+        received = re.split(r"^Received ", done.stdout, flags=re.MULTILINE)[1:]
+        if not received:
+            return "", {}
+        answers: Answers = {}
+        for name, value in re.findall(r"^\t(\S+) = (.*)$", received[0], re.MULTILINE):
+            answers.setdefault(name, []).append(value.strip('"'))
+        return received[0].split()[0], answers
+
+
+@pytest.fixture
+def radclient(server: Server, tmp_path: Path) -> Radclient:
+    secret_file = tmp_path / "secret"
+    secret_file.write_text(SECRET)
+    return Radclient(server, secret_file)
+
+
+def asks_for(user: User, typed: str) -> tuple[str, str]:
+    return f'User-Name = "{user.name}"', f'User-Password = "{typed}"'
+
+
+SIGNED = "Message-Authenticator = 0x00"
+
+
+def test_a_wrong_password_is_rejected(radclient: Radclient, user: User, audit: Audit) -> None:
+    name, _answers = radclient.ask(APPEND, *asks_for(user, "hunter3" + user.code()))
+    assert name == "Access-Reject"
+    assert audit() == [("reject", "wrong-password")]
+
+
+def test_a_code_signs_in_once(radclient: Radclient, user: User, audit: Audit) -> None:
+    typed = user.typed()
+    assert radclient.ask(APPEND, *asks_for(user, typed))[0] == "Access-Accept"
+    assert radclient.ask(APPEND, *asks_for(user, typed))[0] == "Access-Reject"
+    assert audit() == [("accept", "totp"), ("reject", "code-reused")]
+
+
+def test_the_password_alone_is_rejected_and_told_what_to_type(radclient: Radclient, user: User) -> None:
+    name, answers = radclient.ask(APPEND, *asks_for(user, user.password))
+    assert name == "Access-Reject"
+    assert "right after it" in answers["Reply-Message"][0]
+
+
+def test_a_code_given_to_radtest_signs_in_once(server: Server, user: User, audit: Audit) -> None:
+    typed = user.typed()
+
+    def radtest() -> str:
+        command = ["radtest", user.name, typed, server.address, "0", SECRET]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+    assert "Received Access-Accept" in radtest()
+    assert "Received Access-Reject" in radtest()
+    assert audit() == [("accept", "totp"), ("reject", "code-reused")]
+
+
+def test_an_enrolled_user_signs_in_with_a_code_and_then_with_a_backup_code(
+    server: Server, radclient: Radclient
+) -> None:
+    command = server.deployment.command
+    command("user", "add", "enrolled", "--password-stdin", stdin="correct horse\n")
+    uri = command("mfa", "enrol", "enrolled")["uri"]
+    user = server.deployment.holder("enrolled", "correct horse", uri)
+    backup_codes = command("mfa", "confirm", "enrolled", "--code-stdin", stdin=user.code())["backup_codes"]
+    assert radclient.ask(APPEND, *asks_for(user, user.typed()))[0] == "Access-Accept"
+    assert radclient.ask(APPEND, *asks_for(user, user.password + backup_codes[0]))[0] == "Access-Accept"
+    assert radclient.ask(APPEND, *asks_for(user, user.password + backup_codes[0]))[0] == "Access-Reject"
+    assert server.deployment.audit(user) == [("accept", "totp"), ("accept", "backup-code"), ("reject", "code-reused")]
+
+
+def test_a_challenge_is_answered_with_its_state_once(radclient: Radclient, user: User, audit: Audit) -> None:
+    name, answers = radclient.ask(CHALLENGE, *asks_for(user, user.password))
+    assert name == "Access-Challenge"
+    assert answers["Reply-Message"]
+    answer = (*asks_for(user, user.code()), f"State = {answers['State'][0]}")
+    assert radclient.ask(CHALLENGE, *answer)[0] == "Access-Accept"
+    again = (*asks_for(user, user.code()), f"State = {answers['State'][0]}")
+    assert radclient.ask(CHALLENGE, *again)[0] == "Access-Reject"
+    assert audit() == [("challenge", "code-due"), ("accept", "totp"), ("reject", "bad-state")]
+
+
+def test_a_wrong_password_gets_no_challenge(radclient: Radclient, user: User) -> None:
+    name, answers = radclient.ask(CHALLENGE, *asks_for(user, "hunter3"))
+    assert name == "Access-Reject"
+    assert "State" not in answers
+
+
+def test_every_reply_is_signed_even_where_the_request_was_not(radclient: Radclient, user: User) -> None:
+    for attributes in ((), (SIGNED,)):
+        _name, answers = radclient.ask(APPEND, *asks_for(user, "wrong"), *attributes)
+        assert next(iter(answers)) == "Message-Authenticator"
+
+
+def test_an_unsigned_request_is_dropped_where_a_signature_is_required(
+    server: Server, radclient: Radclient, user: User, audit: Audit
+) -> None:
+    typed = user.typed()
+    assert radclient.is_ignored(STRICT, *asks_for(user, typed))
+    assert "radiusd-mfa nas set strict --message-authenticator optional" in server.process.output
+    assert audit() == []
+    assert radclient.ask(STRICT, *asks_for(user, typed), SIGNED)[0] == "Access-Accept"
+
+
+def test_an_unsigned_proxy_state_is_dropped_unless_the_entry_allows_it(
+    radclient: Radclient, user: User, audit: Audit
+) -> None:
+    attributes = (*asks_for(user, user.typed()), "Proxy-State = 0x616263")
+    assert radclient.is_ignored(APPEND, *attributes)
+    assert audit() == []
+    name, answers = radclient.ask(PROXIED, *attributes)
+    assert (name, answers.get("Proxy-State")) == ("Access-Accept", ["0x616263"])
+
+
+def test_signed_proxy_states_come_back_in_their_order(radclient: Radclient, user: User) -> None:
+    attributes = ("Proxy-State = 0x01", "Proxy-State = 0x02", SIGNED)
+    name, answers = radclient.ask(APPEND, *asks_for(user, user.typed()), *attributes)
+    assert (name, answers.get("Proxy-State")) == ("Access-Accept", ["0x01", "0x02"])
+
+
+def test_a_status_server_is_answered(radclient: Radclient) -> None:
+    assert radclient.ask(APPEND, SIGNED, kind="status")[0] == "Access-Accept"
+    assert radclient.ask(STRICT, SIGNED, kind="status")[0] == "Access-Accept"
