@@ -24,6 +24,8 @@ RETRANSMITTED_FOR: Final = 60.0
 WINDOW: Final = 1
 """Time steps accepted before and after the current one (RFC 6238 5.2)."""
 USUAL_DIGITS: Final = 6
+MOST_READINGS: Final = 3
+"""Passwords that one text may cost; two, except where separators or codes of two lengths leave room for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which of these readings is right? At most two passwords, in this order, against one stored hash."""
+    """Which of these readings is right? At most three passwords, mostly two, in this order, against one stored hash."""
 
     hypotheses: tuple[Hypothesis, ...]
     stored: str | None = field(default=None, repr=False)
@@ -182,17 +184,18 @@ def _challenge_holds(attempt: Attempt, facts: Facts) -> bool:
 
 
 def _hypotheses(typed: Typed, facts: Facts, now: float) -> tuple[Hypothesis, ...]:
-    """Order the readings: the cheap factor chooses. At most two, so that a text costs at most two hashes.
+    """Order the readings: the cheap factor chooses. There are few, so that a text costs few hashes.
 
     A code that matches makes its reading the likely one, and the whole text the other. Without a match the whole
-    text is the likely password, and the reading with a code tells whether a right password came with a wrong code.
+    text is the likely password, and the readings with a code tell whether a right password came with a wrong code:
+    one that is left out would let codes be guessed at the price of passwords.
     """
     digits = {method.digits for method in facts.methods} or {USUAL_DIGITS}
     read = [_hypothesis(reading, facts, now) for reading in typed.readings if _plausible(reading, digits)]
     whole = [h for h in read if isinstance(h.factor, NothingTyped)]
     matched = sorted((h for h in read if _matched(h)), key=lambda h: isinstance(h.factor, SpentCode))
     wrong = [h for h in read if isinstance(h.factor, WrongCode)]
-    return (*matched[:1], *whole[:1]) if matched else (*whole[:1], *wrong[:1])
+    return (*matched, *whole)[:MOST_READINGS] if matched else (*whole, *wrong)[:MOST_READINGS]
 
 
 def _plausible(reading: Reading, digits: Iterable[int]) -> bool:
