@@ -107,10 +107,19 @@ def opens_at(history: str, *, now: float) -> float:
 
 
 def settle(history: str, charge: Charge, mark: Mark) -> str:
-    """Return the history after this attempt: its charge refunded or marked, what is older than a day forgotten."""
+    """Return the history after this attempt: its charge refunded or marked, what is older than a day forgotten.
+
+    Only what is pending is settled, and once: two nodes may have charged the same request, and a retransmission that
+    finds it settled must not take back the failure that stands there (I3).
+    """
     kept = []
+    after: Charge | None
+    own = marked(charge, mark)
     for entry in parse(history):
-        after = marked(charge, mark) if entry.request == charge.request else _forgiven(entry, charge, mark)
+        if entry.mark == PENDING and entry.request == charge.request:
+            after, own = own, None
+        else:
+            after = _forgiven(entry, charge, mark)
         if after is not None and charge.at - after.at < DAY:
             kept.append(str(after))
     return "".join(kept[-KEPT:])
