@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from radiusd_mfa.core.totp import Algorithm, code_at, seed_from_base32, step_at
 from tests.interop.processes import Process, running
 
-SECRET: Final = "shared by tests only"
+SECRET: Final = "shared-by-tests-only"
 PASSWORD: Final = "hunter2"
 _PERIOD: Final = 30
 

@@ -8,12 +8,13 @@ from typing import NoReturn
 import pytest
 
 
-def need(package: str, *, programs: tuple[str, ...] = (), files: tuple[str, ...] = ()) -> None:
-    """Go on only where a Debian package's programs and files are installed."""
+def need(package: str, *, programs: tuple[str, ...] = (), anywhere: tuple[str, ...] = ()) -> None:
+    """Go on only where a Debian package is installed: each of the programs, and a file that one pattern fits."""
     # Some of them are for root only and not on everybody's PATH.
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     missing = [name for name in programs if shutil.which(name, path=path) is None]
-    missing += [name for name in files if not Path(name).exists()]
+    if anywhere and not any(any(Path("/").glob(pattern)) for pattern in anywhere):
+        missing.append(anywhere[0])
     if missing:
         give_up(f"{', '.join(missing)} is missing: apt install {package}")
 

@@ -3,13 +3,14 @@
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.interop.conftest import APPEND, CHALLENGE, PROXIED, STRICT
 from tests.interop.deployment import SECRET, Server, User
+from tests.interop.relay import relaying
 from tests.interop.requirements import need
 
 pytestmark = pytest.mark.interop
@@ -40,6 +41,12 @@ class Radclient:
         request = "\n".join([*attributes, f"Packet-Src-IP-Address = {source}"])
         name, _answers = self._run(request, "-r", "1", "-t", "1", kind=kind)
         return not name
+
+    def insists(self, port: int, source: str, *attributes: str) -> str:
+        """Ask at another port of this machine, again and again; return the name of the reply."""
+        request = "\n".join([*attributes, f"Packet-Src-IP-Address = {source}"])
+        elsewhere = replace(self, server=replace(self.server, port=port))
+        return elsewhere._run(request, "-r", "5", "-t", "1", kind="auth")[0]
 
     def _run(self, request: str, *patience: str, kind: str) -> tuple[str, Answers]:
         command = ["radclient", "-x", *patience, "-S", str(self.secret_file), self.server.address, kind]
@@ -159,6 +166,18 @@ def test_signed_proxy_states_come_back_in_their_order(radclient: Radclient, user
     attributes = ("Proxy-State = 0x01", "Proxy-State = 0x02", SIGNED)
     name, answers = radclient.ask(APPEND, *asks_for(user, user.typed()), *attributes)
     assert (name, answers.get("Proxy-State")) == ("Access-Accept", ["0x01", "0x02"])
+
+
+def test_a_lost_reply_comes_again_as_the_same_octets(
+    server: Server, radclient: Radclient, user: User, audit: Audit
+) -> None:
+    with relaying((server.host, server.port), ("127.0.0.1", 0)) as relay:
+        relay.replies_to_lose = 2
+        assert radclient.insists(relay.port, APPEND, *asks_for(user, user.typed())) == "Access-Accept"
+    assert len(set(relay.requests)) == 1
+    assert len(relay.replies) >= 3
+    assert len(set(relay.replies)) == 1
+    assert audit() == [("accept", "totp")]
 
 
 def test_a_status_server_is_answered(radclient: Radclient) -> None:

@@ -1,0 +1,83 @@
+"""PAM with pam_radius_auth, as sshd, sudo and login use it; pamtester is the program that asks."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import APPEND, CHALLENGE, STRICT
+from tests.interop.deployment import SECRET, Server, User
+from tests.interop.requirements import give_up, need, need_root
+
+pytestmark = pytest.mark.interop
+Audit = Callable[[], list[tuple[str, str]]]
+Pam = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def pam(server: Server, tmp_path: Path) -> Pam:
+    """Sign in by PAM from one of the loopback addresses, typing lines as prompts come."""
+    need("libpam-radius-auth", anywhere=("lib/*/security/pam_radius_auth.so", "lib/security/pam_radius_auth.so"))
+    need("pamtester", programs=("pamtester",))
+    need_root()
+    need("util-linux", programs=("unshare",))
+    services = tmp_path / "pam.d"
+    services.mkdir()
+    (services / "other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
+    servers = tmp_path / "pam_radius.conf"
+    (services / "office").write_text(
+        f"auth required pam_radius_auth.so conf={servers} prompt=Password\naccount required pam_permit.so\n"
+    )
+    # /etc/pam.d is ours in a mount namespace of the one process; the machine's stays as it is.
+    script = f'mount --bind "{services}" /etc/pam.d && exec pamtester office "$1" authenticate'
+
+    def sign_in(source: str, user: User, *lines: str) -> subprocess.CompletedProcess[str]:
+        servers.write_text(f"{server.address} {SECRET} 5 {source}\n")
+        servers.chmod(0o600)
+        command = ["unshare", "--mount", "sh", "-c", script, "sh", user.name]
+        done = subprocess.run(
+            command,
+            input="".join(f"{line}\n" for line in lines),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if "unshare" in done.stderr or "mount:" in done.stderr:
+            give_up(f"no mount namespace can be made here: {done.stderr}")
+        return done
+
+    return sign_in
+
+
+def test_a_wrong_code_does_not_sign_in(pam: Pam, user: User, audit: Audit) -> None:
+    wrong = f"{(int(user.code()) + 1) % 10**6:06}"
+    assert pam(APPEND, user, user.password + wrong).returncode != 0
+    assert audit() == [("reject", "wrong-code")]
+
+
+def test_password_and_code_at_one_prompt_sign_in_once(pam: Pam, user: User, audit: Audit) -> None:
+    typed = user.typed()
+    assert pam(APPEND, user, typed).returncode == 0
+    assert pam(APPEND, user, typed).returncode != 0
+    assert audit() == [("accept", "totp"), ("reject", "code-reused")]
+
+
+def test_the_code_is_asked_for_at_a_second_prompt(pam: Pam, user: User, audit: Audit) -> None:
+    done = pam(CHALLENGE, user, user.password, user.code())
+    assert "Enter the code" in done.stdout + done.stderr
+    assert done.returncode == 0
+    assert audit() == [("challenge", "code-due"), ("accept", "totp")]
+
+
+def test_the_password_again_at_the_second_prompt_does_not_sign_in(pam: Pam, user: User, audit: Audit) -> None:
+    # sshd's "password" method repeats the password by itself when it is asked a second time.
+    assert pam(CHALLENGE, user, user.password, user.password).returncode != 0
+    assert audit()[0] == ("challenge", "code-due")
+    assert audit()[1][0] == "reject"
+
+
+def test_it_signs_no_request_so_that_an_entry_that_requires_it_stays_silent(pam: Pam, user: User, audit: Audit) -> None:
+    assert pam(STRICT, user, user.typed()).returncode != 0
+    assert audit() == []
