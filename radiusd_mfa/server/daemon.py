@@ -9,6 +9,7 @@ import logging
 import os
 import selectors
 import signal
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ class Daemon:
         self._pool = HashPool(parts.config.hash_threads)
         self._outbox: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Closed with the last reference, not with the sockets: `stop` and a late hash thread may still write to it, and
+        # a number that is free again belongs to somebody else.
+        weakref.finalize(self, os.close, self._wake)
         self._late: list[tuple[float, int, _Told]] = []
         self._numbers = count()
         self._in_work = 0
@@ -127,12 +131,12 @@ class Daemon:
 
     def _finish(self, selector: selectors.BaseSelector) -> None:
         until = monotonic() + PATIENCE
-        while (self._in_work or self._late or self._outbox) and monotonic() < until:
-            self._turn(selector)
+        while (self._in_work or self._late or self._outbox) and (left := until - monotonic()) > 0:
+            self._turn(selector, left)
 
-    def _turn(self, selector: selectors.BaseSelector) -> None:
+    def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
         works: list[Work] = []
-        for key, _events in selector.select(self._until_next_reply()):
+        for key, _events in selector.select(self._until_next_reply(patience)):
             if key.data is None:
                 os.eventfd_read(self._wake)
             else:
@@ -187,10 +191,11 @@ class Daemon:
         self._in_work -= 1
         heapq.heappush(self._late, (due, next(self._numbers), told))
 
-    def _until_next_reply(self) -> float | None:
-        if self._late:
-            return max(0.0, self._late[0][0] - monotonic())
-        return PATIENCE if self._stopping.is_set() else None
+    def _until_next_reply(self, patience: float | None) -> float | None:
+        if not self._late:
+            return patience
+        due = max(0.0, self._late[0][0] - monotonic())
+        return due if patience is None else min(due, patience)
 
     def _send_what_is_due(self) -> None:
         now = monotonic()
@@ -225,4 +230,3 @@ class Daemon:
         self._pipeline.close()
         for listener in self._listeners:
             listener.close()
-        os.close(self._wake)
