@@ -52,11 +52,11 @@ def daemon(app: App) -> Iterator[Daemon]:
 @pytest.fixture
 def phone(app: App, cli: Cli) -> pyotp.TOTP:
     """A user of `app` with an authenticator that was confirmed by the code before the current one."""
-    assert app.keys
     assert cli("user", "add", "alice", "--password-stdin", stdin=PASSWORD).exit_code == 0
     uri = cli("mfa", "enrol", "alice", "--json").json["uri"]
     made = pyotp.parse_uri(uri)
     assert isinstance(made, pyotp.TOTP)
+    assert made.issuer == app.config.issuer
     confirmed = cli("mfa", "confirm", "alice", "--code-stdin", stdin=made.at(time.time() - 30))
     assert confirmed.exit_code == 0
     return made
