@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
+from math import isnan
 from typing import Final
 
 from radiusd_mfa.core.verdict import Mark
@@ -31,11 +32,15 @@ PENDING_FOR: Final = 10.0
 WRONG_PASSWORD_KNOWN_FOR: Final = 300.0
 """Seconds in which a repeated wrong password is not evaluated again."""
 KEPT: Final = 150
-"""Settled entries kept at most."""
+"""Entries kept, and more only where all of them count against the caps."""
 ROOM: Final = 16_384
 """Characters that a history may have before a charge is appended: whatever is thrown at it, a row stays small."""
 AT_ONCE: Final = 16
 """Charges of one account that one batch appends; the rest of a flood is closed anyway (the cap is 5)."""
+_FOR_EVER: Final = float("inf")
+"""The time of an entry that never ages: closed until somebody looks at the row."""
+_PASSWORD_MARKS: Final = (Mark.WRONG_PASSWORD, Mark.WRONG_PASSWORD_KNOWN_DEVICE)
+_KEPT_MARKS: Final = (PENDING, Mark.WRONG_CODE, *_PASSWORD_MARKS)
 
 
 class Admission(Enum):
@@ -74,16 +79,21 @@ def parse(history: str) -> Iterator[Charge]:
         parts = entry.split("/")
         try:
             at, mark, nas_id, device, text, request = parts
-            yield Charge(float(at), mark, int(nas_id), device, text, request)
+            charge = Charge(_readable_time(at), mark, int(nas_id), device, text, request)
         except ValueError:
+            charge = None
+        if charge is not None and charge.mark in _KEPT_MARKS:
+            yield charge
+        else:
             yield Charge(_readable_time(parts[0]), Mark.WRONG_CODE, 0, "", "", "")
 
 
 def _readable_time(text: str) -> float:
     try:
-        return float(text)
+        at = float(text)
     except ValueError:
-        return float("inf")  # never ages: closed until somebody looks at the row
+        return _FOR_EVER
+    return _FOR_EVER if isnan(at) else at
 
 
 def weigh(history: str, charge: Charge, *, known_device: bool) -> Admission:
@@ -121,8 +131,18 @@ def settle(history: str, charge: Charge, mark: Mark) -> str:
         else:
             after = _forgiven(entry, charge, mark)
         if after is not None and charge.at - after.at < DAY:
-            kept.append(str(after))
-    return "".join(kept[-KEPT:])
+            kept.append(after)
+    return "".join(map(str, _fitting(kept)))
+
+
+def _fitting(entries: Sequence[Charge]) -> Sequence[Charge]:
+    """Keep the row small. What counts against the caps is never dropped, or wrong passwords would buy codes."""
+    surplus = len(entries) - KEPT
+    if surplus <= 0:
+        return entries
+    counting = {entry.request for entry in _counting(entries)}
+    dropped = [entry.request for entry in entries if entry.request not in counting][:surplus]
+    return [entry for entry in entries if entry.request not in dropped]
 
 
 def _forgiven(entry: Charge, charge: Charge, mark: Mark) -> Charge | None:
@@ -134,9 +154,6 @@ def _forgiven(entry: Charge, charge: Charge, mark: Mark) -> Charge | None:
 def marked(charge: Charge, mark: Mark) -> Charge | None:
     """Return the charge as it stands after settling, None where it is taken back."""
     return None if mark in (Mark.REFUND, Mark.CLEAR) else replace(charge, mark=mark)
-
-
-_PASSWORD_MARKS: Final = (Mark.WRONG_PASSWORD, Mark.WRONG_PASSWORD_KNOWN_DEVICE)
 
 
 def _before(history: str, charge: Charge) -> Sequence[Charge] | None:
@@ -165,12 +182,16 @@ def _known_wrong(before: Sequence[Charge], charge: Charge) -> bool:
 
 
 def _codes_open_at(before: Sequence[Charge], now: float) -> float:
+    return _caps_open_at([entry.at for entry in _counting(before)], now)
+
+
+def _counting(charges: Sequence[Charge]) -> Iterator[Charge]:
     """Replay who was admitted: a charge that was refused itself holds nobody else up."""
     counted: list[float] = []
-    for entry in before:
+    for entry in charges:
         if entry.mark == Mark.WRONG_CODE or (entry.mark == PENDING and entry.at >= _caps_open_at(counted, entry.at)):
             counted.append(entry.at)
-    return _caps_open_at(counted, now)
+            yield entry
 
 
 def _caps_open_at(counted: list[float], now: float) -> float:
