@@ -79,6 +79,8 @@ def escaped(raw: bytes | str, limit: int = 64) -> str:
     # Cut before decoding: nobody's megabyte is worth a log line. A UTF-8 character has at most 4 octets.
     head = raw[: 4 * (limit + 1)]
     text = head.decode(errors="surrogateescape") if isinstance(head, bytes) else head
+    if len(text) <= limit and text.isprintable() and "\\" not in text:
+        return text  # the way of almost every name and station
     shown = ""
     for character in text:
         piece = _shown(character)

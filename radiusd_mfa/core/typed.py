@@ -14,6 +14,7 @@ Refusal = Literal["empty-password", "not-text", "scrv1"]
 _SIX_DIGITS = (6,)
 _SCRV1_PARTS = 3
 _LONGEST_WORD = 16
+_BACKUP_CODE_LENGTHS = (backup_codes.SHOWN_LENGTH, backup_codes.LENGTH)
 _DASHES = (5, 11)  # where the shown form of a backup code has them
 
 
@@ -109,15 +110,18 @@ def _found(
     text: str, cut: _Cut, digit_lengths: Collection[int], separators: str
 ) -> Iterator[tuple[str, TotpCode | BackupCode]]:
     """Yield what is left and the code: first the readings with a separator between the two, then those without."""
-    lengths = (*digit_lengths, backup_codes.SHOWN_LENGTH, backup_codes.LENGTH)
-    pieces = (cut(text, length) for length in dict.fromkeys(lengths))
+    # A TOTP code ends in a digit and a backup code in a letter, so the last character tells which may be there.
+    pieces = [cut(text, length) for length in (*digit_lengths, *_BACKUP_CODE_LENGTHS)]
     codes = [
-        (rest, code) for rest, piece in pieces if (code := _totp_code(piece, digit_lengths) or _backup_code(piece))
+        (rest, code)
+        for rest, piece in pieces
+        if (code := _totp_code(piece, digit_lengths) if piece[-1:].isdigit() else _backup_code(piece))
     ]
-    for rest, code in codes:
-        password, separator = cut(rest, 1)
-        if separator and separator in separators:
-            yield password, code
+    if separators:
+        for rest, code in codes:
+            password, separator = cut(rest, 1)
+            if separator and separator in separators:
+                yield password, code
     yield from codes
 
 
@@ -142,6 +146,8 @@ def _reading(password: bytes | str, code: TotpCode | BackupCode | None, word: st
 
 def _scrv1(raw: bytes) -> tuple[bytes, bytes] | None:
     """Return password and response of OpenVPN's static challenge, None if the text only begins like one."""
+    if not raw.startswith(b"SCRV1:"):
+        return None
     match raw.split(b":"):
         case [b"SCRV1", password, response]:
             try:

@@ -54,6 +54,19 @@ class Database:
         with _faults(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """Give a connection for exactly one writing statement, which is a transaction of its own.
+
+        On PostgreSQL that is one round trip, where BEGIN, statement and COMMIT are three. SQLite may have several.
+        """
+        if self.dialect == "sqlite":
+            with self.writing() as connection:
+                yield connection
+            return
+        with _faults(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -83,7 +96,7 @@ def _open(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine:
 
 
 def _open_sqlite(url: URL, deadline: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": deadline, "check_same_thread": False})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": deadline, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - a sqlite3.Connection or its wrapper
@@ -110,6 +123,7 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
     return create_engine(
         url,
         pool_pre_ping=not for_sign_ins,
+        hide_parameters=True,  # an error names no hash and no name in the log
         connect_args={
             "options": options,
             "connect_timeout": 2,

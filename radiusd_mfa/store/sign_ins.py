@@ -6,7 +6,6 @@ module owns what they share: which attempts are charged, and how their rows beco
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, assert_never
 
@@ -67,8 +66,7 @@ class FactRow(NamedTuple):
     code_used_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What the reading query needs to know of an attempt."""
 
     position: int
@@ -84,8 +82,7 @@ class Query:
     """None: the account has enough charges in this batch already; it is closed for this attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A settlement as the writing statements take it: plain values, None where a duty does not apply."""
 
     position: int
@@ -165,12 +162,23 @@ class SignIns:
             for position, settlement in enumerate(settlements)
             if not settlement.verdict.settled_before
         ]
+        if len(rows) == len(settlements) == len(met_once):
+            with self._database.statement() as connection:
+                held = self._dialect.settle(connection, rows)
+        else:
+            held = self._settle_apart(rows, settlements, met_once)
+        return [held.get(position) for position in range(len(settlements))]
+
+    def _settle_apart(
+        self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
+    ) -> dict[int, int]:
+        """Settle a batch that meets an account more than once, or a request that was settled before."""
         with self._database.writing() as connection:
             held = self._dialect.settle(connection, rows) if rows else {}
             held |= {position: 0 for position, each in enumerate(settlements) if each.verdict.settled_before}
             ended = [each for position, each in enumerate(settlements) if position in held]
             self._settle_charges(connection, [each for each in ended if _charged_apart(each, met_once)])
-        return [held.get(position) for position in range(len(settlements))]
+        return held
 
     def _settle_charges(self, connection: Connection, settlements: Sequence[Settlement]) -> None:
         """Settle the charges of accounts that a batch meets more than once, one by one under a lock."""
@@ -187,7 +195,7 @@ class SignIns:
 
     def _read(self, attempts: Sequence[Attempt], *, charging: bool) -> list[Facts]:
         queries = _queries(attempts)
-        enter = self._database.writing if charging else self._database.reading
+        enter = self._database.statement if charging else self._database.reading
         with enter() as connection:
             rows = [FactRow(*row) for row in self._dialect.read(connection, queries, charging=charging)]
         gathered: list[list[FactRow]] = [[] for _ in attempts]
