@@ -101,6 +101,8 @@ def weigh(history: str, charge: Charge, *, known_device: bool) -> Admission:
 
     A charge that does not stand in the history found no room there: the account is under attack, and closed.
     """
+    if history == str(charge):
+        return Admission.ADMITTED  # the way of almost every sign-in: nothing else is charged
     before = _before(history, charge)
     if before is None:
         return Admission.CLOSED
@@ -122,6 +124,8 @@ def settle(history: str, charge: Charge, mark: Mark) -> str:
     Only what is pending is settled, and once: two nodes may have charged the same request, and a retransmission that
     finds it settled must not take back the failure that stands there (I3).
     """
+    if history == str(charge):
+        return str(marked(charge, mark) or "")
     kept = []
     after: Charge | None
     own = marked(charge, mark)
