@@ -23,7 +23,7 @@ MOST_OCTETS_IN_A_LINE: Final = 65_536
 LABEL: Final = "imported"
 _DIGITS: Final = (6, 7, 8)
 _PERIODS: Final = range(10, 301)
-_FIELDS: Final = (
+FIELDS: Final = (
     "username",
     "password",
     "password_hash",
@@ -174,8 +174,8 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_type(name: str, value: object) -> None:
-    if name not in _FIELDS:
-        raise _LineProblem(f"unknown field “{escaped(name)}”; known are {', '.join(_FIELDS)}")
+    if name not in FIELDS:
+        raise _LineProblem(f"unknown field “{escaped(name)}”; known are {', '.join(FIELDS)}")
     wanted, word = (int, "a number") if name in ("totp_digits", "totp_period") else (str, "a text")
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise _LineProblem(f"{name}: is not {word}")
