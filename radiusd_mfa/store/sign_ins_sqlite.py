@@ -37,6 +37,8 @@ _READ: Final = """
              ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?, ?)
 """
 
+_SETTLED: Final = "SELECT 1 FROM audit WHERE request = ?"
+_KNOWS_NAS: Final = "SELECT 1 FROM nas WHERE id = ?"
 _REDEEM: Final = "DELETE FROM challenges WHERE state = ?"
 _HOLDS: Final = "SELECT 1 FROM users WHERE id = ? AND NOT disabled AND coalesce(password_hash, '') = ?"
 _SPEND_STEP: Final = """
@@ -119,6 +121,10 @@ def _changed(cursor: "Cursor", statement: str, values: tuple[object, ...]) -> bo
 
 def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
+    if cursor.execute(_SETTLED, (row.request,)).fetchone():
+        return False
+    if row.issue is not None and not cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone():
+        return False
     if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
         return False
     if row.granted_to is not None and not cursor.execute(_HOLDS, (row.user_id, row.granted_to)).fetchone():
