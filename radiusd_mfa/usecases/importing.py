@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import Algorithm, seed_from_base32
-from radiusd_mfa.usecases.admin_ports import Administration, Books, Hashing, ImportedUser, NewMethod, NewUser
+from radiusd_mfa.usecases.admin_ports import ImportedUser, NewMethod, NewUser
+from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import email_address, new_password, phone_number
 from radiusd_mfa.usecases.ports import Clock

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from radiusd_mfa.core.backup_codes import ALPHABET
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.admin_ports import Administration, Books, NasRow, NasSettings
+from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
+from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.teams import no_team
