@@ -51,15 +51,13 @@ def certify(directory: Path) -> Certificate:
     """Make a certificate for the gateway's address."""
     made = Certificate(directory / "gateway.crt", directory / "gateway.key")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(made.key))
-    names = (
-        "-subj",
-        "/CN=gateway",
-        "-addext",
+    wanted = (
         f"subjectAltName=IP:{GATEWAY}",
-        "-addext",
+        "keyUsage=critical,digitalSignature,keyCertSign",
         "extendedKeyUsage=serverAuth",
     )
-    _openssl("req", "-x509", *curve, *names, "-days", "2", "-out", str(made.certificate))
+    extensions = [word for extension in wanted for word in ("-addext", extension)]
+    _openssl("req", "-x509", *curve, "-subj", "/CN=gateway", *extensions, "-days", "2", "-out", str(made.certificate))
     return made
 
 
