@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,7 +23,7 @@ class StoreFault(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same transaction may well succeed when it is tried again: a deadlock, or a lost race."""
-        original = getattr(self.__cause__, "orig", None)
+        original = getattr(self.__cause__, "orig", self.__cause__)
         return getattr(original, "sqlstate", None) in _TRANSIENT
 
 
@@ -78,7 +79,7 @@ def _faults() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreFault(f"the database refused: {_first_line(error.orig)}") from error
-    except sqlite3.Error as error:  # where a statement goes to sqlite3 directly
+    except (sqlite3.Error, psycopg.Error) as error:  # where a statement goes to the driver directly
         raise StoreFault(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise StoreFault(f"the database is not usable: {_first_line(error)}") from error
