@@ -121,9 +121,7 @@ def _changed(cursor: "Cursor", statement: str, values: tuple[object, ...]) -> bo
 
 def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
-    if cursor.execute(_SETTLED, (row.request,)).fetchone():
-        return False
-    if row.issue is not None and not cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone():
+    if not _may_be_settled(cursor, row):
         return False
     if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
         return False
@@ -134,6 +132,13 @@ def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     if row.code_id is not None:
         return _changed(cursor, _SPEND_CODE, (row.code_id, row.at, row.request))
     return True
+
+
+def _may_be_settled(cursor: "Cursor", row: "Row") -> bool:
+    """Whether the request is not settled yet, and the NAS of a new challenge still there."""
+    if cursor.execute(_SETTLED, (row.request,)).fetchone():
+        return False
+    return row.issue is None or cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone() is not None
 
 
 def _record(cursor: "Cursor", row: "Row") -> int | None:
