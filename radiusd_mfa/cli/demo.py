@@ -20,7 +20,7 @@ from rich.text import Text
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.demo_world import NAS, PASSWORD, TEAM, USER, Demo, demo_world
 from radiusd_mfa.cli.output import emit
-from radiusd_mfa.cli.packets import described_packet, packet_text, paper
+from radiusd_mfa.cli.packets import columns, described_packet, packet_text, paper
 from radiusd_mfa.cli.qr import qr
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
@@ -162,9 +162,10 @@ def _show_refused(console: Console, demo: Demo, signed: SignedIn) -> None:
 
 def _show_packets(console: Console, demo: Demo, signed: SignedIn) -> None:
     dictionary, exchange = demo.app.dictionary, signed.exchange
-    console.print(packet_text(exchange.request, dictionary, arrow="→"))
+    wide = columns(console)
+    console.print(packet_text(exchange.request, dictionary, arrow="→", columns=wide))
     took = f", after {exchange.seconds * 1000:.0f} ms"
-    console.print(packet_text(signed.reply.octets, dictionary, arrow="←", note=took))
+    console.print(packet_text(signed.reply.octets, dictionary, arrow="←", columns=wide, note=took))
 
 
 def _show_what_next(console: Console, demo: Demo, *, once: bool) -> None:
@@ -173,6 +174,8 @@ def _show_what_next(console: Console, demo: Demo, *, once: bool) -> None:
     _heading(console, "Now you, in another terminal", f"serving on {demo.server} until Ctrl-C")
     try_, radtest = _commands(demo)
     console.print(Text("With the code that is shown below or on your phone, typed after the password:", "dim"))
+    if len(try_) + 2 > columns(console):
+        try_ = try_.replace(" ", " \\\n      ", 1)
     console.print(Text(f"  {try_}", "bold"))
     console.print(Text("With a backup code, from the FreeRADIUS tools:", "dim"))
     console.print(Text(f"  {radtest}\n", "bold"))
