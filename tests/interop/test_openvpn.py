@@ -1,7 +1,7 @@
 """OpenVPN with openvpn-auth-radius, server and client each in a network namespace, up to traffic in the tunnel."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,33 +9,14 @@ import pytest
 
 from tests.interop.accounting import accounting
 from tests.interop.deployment import SECRET, User
-from tests.interop.namespaces import GATEWAY, on_a_terminal
-from tests.interop.processes import Process, running
+from tests.interop.openvpn import CONNECTED, INSIDE, REFUSED, connecting, serving, signs_in
 from tests.interop.relay import Relay, relaying
 from tests.interop.requirements import need
 from tests.interop.vpn import RADIUS_PORT, Office, certify, opened
 
 pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("openvpn")]
-_INSIDE = "10.88.0.1"
 _RELAY_PORT = 1912  # four digits: the plugin cuts the fifth off
 _ACCOUNTING_PORT = 1813
-_CONNECTED = r"Initialization Sequence Completed"
-_REFUSED = r"AUTH_FAILED"
-_SERVER = """
-dev tun
-proto udp
-port 1194
-server 10.88.0.0 255.255.255.0
-topology subnet
-ca {certificate}
-cert {certificate}
-key {key}
-dh none
-verify-client-cert none
-username-as-common-name
-status {directory}/status.log 1
-plugin /usr/lib/openvpn/radiusplugin.so {plugin}
-"""
 _PLUGIN = """
 NAS-Identifier=OpenVpn
 Service-Type=5
@@ -55,19 +36,6 @@ server
     sharedsecret={secret}
 }}
 """
-_CLIENT = """
-client
-dev tun
-proto udp
-remote {gateway} 1194
-nobind
-ca {certificate}
-remote-cert-tls server
-auth-user-pass
-auth-retry none
-auth-nocache
-connect-retry-max 1
-"""
 
 
 @contextmanager
@@ -85,33 +53,10 @@ def _gateway(directory: Path, *nas_options: str) -> Iterator[Office]:
 @contextmanager
 def _serving(office: Office, *, port: int = RADIUS_PORT) -> Iterator[None]:
     """Run OpenVPN's server, which asks for RADIUS at `port` of its own loopback."""
-    directory = office.directory
-    plugin = office.file(
-        "plugin.conf", _PLUGIN.format(directory=directory, secret=SECRET, port=port, accounting=_ACCOUNTING_PORT)
-    )
-    values = {"certificate": directory / "gateway.crt", "key": directory / "gateway.key", "directory": directory}
-    configuration = office.file("server.conf", _SERVER.format(plugin=plugin, **values))
-    command = [*office.site.gateway.prefix, "openvpn", "--config", str(configuration)]
-    with running(command, log=directory / "server.log") as process:
-        process.wait_for(_CONNECTED)
+    values = {"directory": office.directory, "secret": SECRET, "port": port, "accounting": _ACCOUNTING_PORT}
+    settings = office.file("plugin.conf", _PLUGIN.format(**values))
+    with serving(office, f"/usr/lib/openvpn/radiusplugin.so {settings}"):
         yield
-
-
-@contextmanager
-def _connecting(office: Office, log: Path, *options: str) -> Iterator[Process]:
-    """Run OpenVPN's client on a terminal of its own."""
-    text = _CLIENT.format(gateway=GATEWAY, certificate=office.directory / "gateway.crt")
-    configuration = office.file("client.conf", text)
-    command = ("openvpn", "--config", str(configuration), *options)
-    with running([*office.site.client.prefix, *on_a_terminal(*command)], log=log) as process:
-        yield process
-
-
-def _signs_in(client: Process, user: User, *answers: tuple[str, str]) -> None:
-    prompts: Sequence[tuple[str, str]] = (("Enter Auth Username:", user.name), *answers)
-    for prompt, answer in prompts:
-        client.wait_for(prompt)
-        client.says(answer)
 
 
 @pytest.fixture(scope="module")
@@ -123,32 +68,32 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 def test_password_and_code_open_a_tunnel_once(office: Office, tmp_path: Path) -> None:
     user = office.server.deployment.user("alice")
     typed = user.typed()
-    with _connecting(office, tmp_path / "first") as client:
-        _signs_in(client, user, ("Enter Auth Password:", typed))
-        client.wait_for(_CONNECTED)
-        assert office.site.carries(_INSIDE)
-    with _connecting(office, tmp_path / "second") as client:
-        _signs_in(client, user, ("Enter Auth Password:", typed))
-        client.wait_for(_REFUSED)
+    with connecting(office, tmp_path / "first") as client:
+        signs_in(client, user, ("Enter Auth Password:", typed))
+        client.wait_for(CONNECTED)
+        assert office.site.carries(INSIDE)
+    with connecting(office, tmp_path / "second") as client:
+        signs_in(client, user, ("Enter Auth Password:", typed))
+        client.wait_for(REFUSED)
     assert office.server.deployment.audit(user) == [("accept", "totp"), ("reject", "code-reused")]
 
 
 def test_a_static_challenge_takes_the_code_beside_the_password(office: Office, tmp_path: Path) -> None:
     user = office.server.deployment.user("carol")
-    with _connecting(office, tmp_path / "log", "--static-challenge", "Code of your authenticator", "1") as client:
+    with connecting(office, tmp_path / "log", "--static-challenge", "Code of your authenticator", "1") as client:
         code = user.code()
-        _signs_in(client, user, ("Enter Auth Password:", user.password), ("Code of your authenticator", code))
-        client.wait_for(_CONNECTED)
-        assert office.site.carries(_INSIDE)
+        signs_in(client, user, ("Enter Auth Password:", user.password), ("Code of your authenticator", code))
+        client.wait_for(CONNECTED)
+        assert office.site.carries(INSIDE)
     assert office.server.deployment.audit(user) == [("accept", "totp")]
 
 
 def test_a_wrong_code_to_a_static_challenge_opens_no_tunnel(office: Office, tmp_path: Path) -> None:
     user = office.server.deployment.user("mallory")
-    with _connecting(office, tmp_path / "log", "--static-challenge", "Code of your authenticator", "1") as client:
+    with connecting(office, tmp_path / "log", "--static-challenge", "Code of your authenticator", "1") as client:
         wrong = f"{(int(user.code()) + 1) % 10**6:06}"
-        _signs_in(client, user, ("Enter Auth Password:", user.password), ("Code of your authenticator", wrong))
-        client.wait_for(_REFUSED)
+        signs_in(client, user, ("Enter Auth Password:", user.password), ("Code of your authenticator", wrong))
+        client.wait_for(REFUSED)
     assert office.server.deployment.audit(user) == [("reject", "wrong-code")]
 
 
@@ -165,8 +110,8 @@ def _retries_once(office: Office, relay: Relay, user: User, log: Path, *, until:
     """Sign in with the first reply lost on its way."""
     seen = len(relay.requests)
     relay.replies_to_lose = 1
-    with _connecting(office, log) as client:
-        _signs_in(client, user, ("Enter Auth Password:", user.typed()))
+    with connecting(office, log) as client:
+        signs_in(client, user, ("Enter Auth Password:", user.typed()))
         client.wait_for(until)
     first, second = relay.requests[seen:]
     assert first.port != second.port
@@ -179,7 +124,7 @@ def test_a_retry_from_a_new_port_is_a_second_use_of_the_code_without_grace(
 ) -> None:
     office, relay = lossy_office
     user = office.server.deployment.user("mallory")
-    _retries_once(office, relay, user, tmp_path / "log", until=_REFUSED)
+    _retries_once(office, relay, user, tmp_path / "log", until=REFUSED)
     assert office.server.deployment.audit(user) == [("accept", "totp"), ("reject", "code-reused")]
 
 
@@ -190,5 +135,5 @@ def test_a_retry_from_a_new_port_has_the_same_verdict_within_the_retry_grace(
     office.server.deployment.command("nas", "set", "gateway", "--retry-grace", "10")
     time.sleep(2)  # a running server takes a changed entry over within two seconds
     user = office.server.deployment.user("alice")
-    _retries_once(office, relay, user, tmp_path / "log", until=_CONNECTED)
+    _retries_once(office, relay, user, tmp_path / "log", until=CONNECTED)
     assert office.server.deployment.audit(user) == [("accept", "totp"), ("repeat", "repeat")]
