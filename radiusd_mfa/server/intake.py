@@ -111,7 +111,10 @@ class Intake:
             user=user,
             typed=_typed(request, known, at_prompt=at_prompt),
             text=self._sign_in.text_digest(
-                user=user.text if user else "", text=request.password or b"", at_prompt=at_prompt
+                user=user.text if user else "",
+                text=request.password or b"",
+                at_prompt=at_prompt,
+                state=request.state,
             ),
             device=_device(request.calling_station_id),
             state=None if request.state is None else self._sign_in.state_digest(request.state),
