@@ -30,8 +30,7 @@ from radiusd_mfa.server.nas_table import KindOf, NasTable
 from radiusd_mfa.server.pipeline import Pipeline
 from radiusd_mfa.server.replies import Replies, alive
 from radiusd_mfa.server.udp import Listener
-from radiusd_mfa.store.database import StoreFault
-from radiusd_mfa.usecases.ports import NasStore, SignInStore
+from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
