@@ -4,10 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format fuzz bench clean help
+# In this order; options for all of them: make bench BENCH='--workers 2'
+BENCHES := ceiling sign_ins overload growth flood memory storm
+BENCH   ?=
+
+.PHONY: demo test check format fuzz bench bench-quick clean help
 
 help:                ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "radiusd-mfa needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -35,8 +39,18 @@ format: $(READY)     ## let ruff rewrite what it can
 fuzz: $(READY)       ## 10,000,000 mutated packets through the decoder
 	RADIUSD_MFA_FUZZ_PACKETS=10000000 $(BIN)/python -m pytest tests/radius/test_fuzz.py
 
-bench: $(READY)      ## what a sign-in costs here
-	$(BIN)/python bench/codec.py
+bench: $(READY)      ## measure everything, about three hours; figures and plots go into docs
+	@echo "Takes about three hours on two processors, and wants the machine to itself. A few minutes: make bench-quick"
+	@mkdir -p bench/results
+	-$(BIN)/python bench/codec.py --json bench/results/codec.json
+	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m bench.$$name $(BENCH) || echo "== $$name FAILED" >&2; done
+	$(BIN)/python -m bench.plots
+	$(BIN)/python -m bench.report
+
+bench-quick: $(READY) ## every benchmark in short, about ten minutes; its results go into a temporary directory
+	@out=$$(mktemp -d) && for name in $(BENCHES); do \
+		echo "== $$name"; $(BIN)/python -m bench.$$name --quick --out "$$out" $(BENCH) || exit 1; done && \
+		$(BIN)/python -m bench.plots --results "$$out" --to "$$out" && echo "results: $$out"
 
 clean:               ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
