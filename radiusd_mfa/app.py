@@ -15,11 +15,13 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.config import Config
 from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
 from radiusd_mfa.radius.attributes import Dictionary, Kind
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database
@@ -27,7 +29,7 @@ from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.ports import Clock, Entropy
-from radiusd_mfa.usecases.sign_in import SignIn
+from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
 ADMIN_DEADLINE: Final = 60.0
 """Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
@@ -50,6 +52,10 @@ class LocalHashing:
     def is_cheap(self, stored: str) -> bool:
         """See `Passwords.is_cheap`."""
         return is_cheap(stored)
+
+    def remembers(self, _password: str, _stored: str) -> bool:
+        """See `Passwords.remembers`: that is the cache's to know."""
+        return False
 
     def dummy(self) -> str:
         """See `Passwords.dummy`."""
@@ -138,12 +144,18 @@ class App:
     @cached_property
     def sign_in(self) -> SignIn:
         """The steps of a sign-in."""
-        return SignIn(self.keys, self.hashing, self.config.challenge_lifetime)
+        return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
 
-    def daemon(self, listen: Sequence[Endpoint] = ()) -> Daemon:
-        """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
+    def daemon(self, listeners: Sequence[Listener]) -> Daemon:
+        """Make the RADIUS server on bound sockets."""
         parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of)
-        return Daemon(parts, listen or self.config.listen)
+        return Daemon(parts, listeners)
+
+    def _passwords(self) -> Passwords:
+        seconds = self.config.password_cache
+        if not seconds:
+            return self.hashing
+        return PasswordCache(self.hashing, seconds=seconds, key=self.entropy(32), clock=time.monotonic)
 
     def _kind_of(self, attribute: str) -> Kind:
         return self.dictionary.kind(attribute)  # loaded only where a NAS entry omits something

@@ -24,6 +24,7 @@ from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash,
 from radiusd_mfa.radius.client import encode_request, verify_reply
 from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
@@ -45,6 +46,9 @@ class CheapPasswords:
 
     def is_cheap(self, stored: str) -> bool:
         return is_cheap(stored)
+
+    def remembers(self, _password: str, _stored: str) -> bool:
+        return False
 
     def dummy(self) -> str:
         return dummy_for(CHEAP)
@@ -281,7 +285,7 @@ class World:
             SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
             lambda _name: 0,
         )
-        daemon = Daemon(parts, [Endpoint.parse(listen)])
+        daemon = Daemon(parts, [Listener.bind(Endpoint.parse(listen))])
         ready = threading.Event()
         thread = threading.Thread(target=lambda: daemon.run(ready=ready.set), name="daemon")
         thread.start()
