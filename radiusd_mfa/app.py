@@ -6,6 +6,7 @@ Owns which parts exist and how they fit together, and refuses to start on a data
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,21 +16,39 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from radiusd_mfa.config import Config
-from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
-from radiusd_mfa.radius.attributes import Dictionary, Kind
+from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
-from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.database import Database, StoreFault
 from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
+
+__all__ = [
+    "FAULTS",
+    "PROFILE",
+    "UNUSABLE",
+    "App",
+    "Initialised",
+    "LocalHashing",
+    "NotReadyProblem",
+    "Profile",
+    "dictionaries",
+    "initialise",
+    "open_database",
+    "read_schema",
+    "refuse_unfit",
+    "upgrade_schema",
+]
 
 ADMIN_DEADLINE: Final = 60.0
 """Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
@@ -37,6 +56,12 @@ ADMIN_DEADLINE: Final = 60.0
 
 class NotReadyProblem(Exception):
     """The database is not one that this program can work with; the sentence says which command helps."""
+
+
+UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem)
+"""What is raised where nothing can begin: the key file, the database or the dictionaries are not right."""
+FAULTS: Final = (StoreFault, HashProblem)
+"""What is raised where the database or the machine does not do what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +171,12 @@ class App:
         """The steps of a sign-in."""
         return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
 
-    def daemon(self, listeners: Sequence[Listener]) -> Daemon:
-        """Make the RADIUS server on bound sockets."""
+    def daemon(self, listen: Sequence[Endpoint] = ()) -> Daemon:
+        """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
+        return self.daemon_on([Listener.bind(endpoint) for endpoint in listen or self.config.listen])
+
+    def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
+        """Make the RADIUS server on sockets that are bound already."""
         parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of)
         return Daemon(parts, listeners)
 
@@ -156,6 +185,11 @@ class App:
         if not seconds:
             return self.hashing
         return PasswordCache(self.hashing, seconds=seconds, key=self.entropy(32), clock=time.monotonic)
+
+    def sealed_by_key(self) -> Counter[str]:
+        """Count what each key has sealed in the database."""
+        with self.database.reading() as connection:
+            return sealed_by_key(connection)
 
     def _kind_of(self, attribute: str) -> Kind:
         return self.dictionary.kind(attribute)  # loaded only where a NAS entry omits something
@@ -214,6 +248,27 @@ def open_database(config: Config) -> Database:
     if path is not None and not path.exists():
         raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
     return Database(config.database_url, deadline=ADMIN_DEADLINE)
+
+
+def read_schema(config: Config) -> SchemaStatus:
+    """Say how far the schema is, whether it fits or not."""
+    database = open_database(config)
+    try:
+        return schema_status(database)
+    finally:
+        database.close()
+
+
+def upgrade_schema(config: Config) -> SchemaStatus:
+    """Bring the schema up to date and return what was found; raises NotReadyProblem for one that is newer or none."""
+    found = read_schema(config)
+    if found.current is None or found.is_newer:
+        refuse_unfit(found)
+    database = open_database(config)
+    try:
+        return upgrade(database)
+    finally:
+        database.close()
 
 
 def refuse_unfit(status: SchemaStatus) -> None:

@@ -1,5 +1,6 @@
 """What tests share: both databases migrated, keys, an App, and the command line."""
 
+import atexit
 import json
 import os
 import shutil
@@ -78,6 +79,7 @@ def postgresql() -> Iterator[PostgreSql]:
     try:
         with get_server(directory / "pgdata", cleanup_mode="stop") as server:
             yield PostgreSql(server.get_uri())
+        atexit.unregister(server._cleanup)  # it would make its lock file anew, in the directory that goes now
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -62,5 +62,12 @@ def _described(entry: AuditEntry) -> dict[str, object]:
         "outcome": entry.outcome,
         "reason": entry.reason,
         "actor": entry.actor,
-        "detail": json.loads(entry.detail) if entry.detail else None,
+        "detail": _detail(entry.detail),
     }
+
+
+def _detail(text: str | None) -> object:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return text  # not written by this program

@@ -2,11 +2,10 @@
 
 import click
 
-from radiusd_mfa.app import open_database, refuse_unfit
+from radiusd_mfa.app import read_schema, refuse_unfit, upgrade_schema
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, properties, say
 from radiusd_mfa.cli.session import Session, with_session
-from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 
 
 @click.group(cls=Group, example="radiusd-mfa db status")
@@ -18,7 +17,7 @@ def db() -> None:
 @with_session
 def status(session: Session) -> None:
     """Say whether the schema fits this program; exit 2 if it doesn't."""
-    found = _found(session)
+    found = read_schema(session.config)
     document = {
         "database": session.config.shown_database_url,
         "schema": found.current,
@@ -35,22 +34,7 @@ def status(session: Session) -> None:
 @with_session
 def upgrade_(session: Session) -> None:
     """Bring the schema up to date, in one transaction; harmless where it is."""
-    found = _found(session)
-    if found.current is None or found.is_newer:
-        refuse_unfit(found)
-    database = open_database(session.config)
-    try:
-        before = upgrade(database)
-    finally:
-        database.close()
+    before = upgrade_schema(session.config)
     done = f"upgraded from {before.current} to {before.newest}" if before.pending else "up to date already"
     document = {"schema": before.newest, "before": before.current, "applied": list(before.pending)}
     emit(session, document, lambda: say(f"The schema is {done}."))
-
-
-def _found(session: Session) -> SchemaStatus:
-    database = open_database(session.config)
-    try:
-        return schema_status(database)
-    finally:
-        database.close()

@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -20,11 +20,12 @@ from rich.text import Text
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.demo_world import NAS, PASSWORD, TEAM, USER, Demo, demo_world
 from radiusd_mfa.cli.output import emit
-from radiusd_mfa.cli.packets import described_packet, packet_text, paper
+from radiusd_mfa.cli.packets import columns, described_packet, packet_text, paper
 from radiusd_mfa.cli.qr import qr
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.radius.wire import Code, Packet
 from radiusd_mfa.server.client import Client, Exchange, named
 from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter
@@ -57,24 +58,28 @@ def demo(session: Session, listen: str, once: bool) -> None:
     wanted = _endpoint(listen)
     with _ended_by_signals(), demo_world(wanted, profile=session.profile) as made:
         console = Console(quiet=True) if session.json else paper()
-        _show_set_up(console, made)
+        _show_set_up(console, made, wanted)
         typed = PASSWORD + made.phone.codes.now()
         accepted = _sign_in(made, typed, Code.ACCESS_ACCEPT)
         _show_accepted(console, made, accepted, typed)
         refused = _sign_in(made, typed, Code.ACCESS_REJECT)
         _show_refused(console, made, refused)
-        emit(session, _document(made, (accepted, refused)), lambda: _show_what_next(console, made, wanted, once=once))
+        emit(session, _document(made, (accepted, refused)), lambda: _show_what_next(console, made, once=once))
         if not once:
-            _serve(console, made, refused.row.id)
+            _serve(console, made, seen=(accepted.row, refused.row))
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a closed terminal end the block quietly; further ones wait until all is cleaned up."""
 
+    def wait(_number: int, _frame: object) -> None:
+        # Not SIG_IGN: Python complains aloud about a signal that came in just before it.
+        return
+
     def end(_number: int, _frame: object) -> None:
         for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, wait)
         raise KeyboardInterrupt
 
     before = {each: signal.signal(each, end) for each in _SIGNALS}
@@ -100,10 +105,12 @@ def _newest(demo: Demo) -> AuditEntry | None:
     return next(iter(entries(AuditFilter(kind="sign-in", limit=1), store=demo.app.administration)), None)
 
 
-def _show_set_up(console: Console, demo: Demo) -> None:
+def _show_set_up(console: Console, demo: Demo, wanted: Endpoint) -> None:
     _heading(console, "A user, an authenticator, a NAS", "all of it thrown away at the end")
     drawn = qr(demo.phone.uri).splitlines()
     facts = _facts(demo)
+    if wanted.port not in (0, demo.server.port):
+        facts += [Text(f"{wanted} is taken, so it is this one", "yellow")]
     room = console.width - len(drawn[0])
     if room >= len(_GAP) + _FACTS:
         for code, fact in zip_longest(drawn, facts, fillvalue=Text()):
@@ -155,18 +162,20 @@ def _show_refused(console: Console, demo: Demo, signed: SignedIn) -> None:
 
 def _show_packets(console: Console, demo: Demo, signed: SignedIn) -> None:
     dictionary, exchange = demo.app.dictionary, signed.exchange
-    console.print(packet_text(exchange.request, dictionary, arrow="→"))
+    wide = columns(console)
+    console.print(packet_text(exchange.request, dictionary, arrow="→", columns=wide))
     took = f", after {exchange.seconds * 1000:.0f} ms"
-    console.print(packet_text(signed.reply.octets, dictionary, arrow="←", note=took))
+    console.print(packet_text(signed.reply.octets, dictionary, arrow="←", columns=wide, note=took))
 
 
-def _show_what_next(console: Console, demo: Demo, wanted: Endpoint, *, once: bool) -> None:
+def _show_what_next(console: Console, demo: Demo, *, once: bool) -> None:
     if once:
         return
-    moved = "" if demo.server.port == wanted.port else f"; {wanted} is taken"
-    _heading(console, "Now you, in another terminal", f"serving on {demo.server} until Ctrl-C{moved}")
+    _heading(console, "Now you, in another terminal", f"serving on {demo.server} until Ctrl-C")
     try_, radtest = _commands(demo)
     console.print(Text("With the code that is shown below or on your phone, typed after the password:", "dim"))
+    if len(try_) + 2 > columns(console):
+        try_ = try_.replace(" ", " \\\n      ", 1)
     console.print(Text(f"  {try_}", "bold"))
     console.print(Text("With a backup code, from the FreeRADIUS tools:", "dim"))
     console.print(Text(f"  {radtest}\n", "bold"))
@@ -193,15 +202,16 @@ def _program() -> str:
     return shlex.quote(str(started.absolute()))
 
 
-def _serve(console: Console, demo: Demo, seen: int) -> None:
+def _serve(console: Console, demo: Demo, *, seen: tuple[AuditEntry, ...]) -> None:
     """Say who signs in, and on a terminal which code is the current one, until a signal comes."""
+    rows = list(seen)
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
-            for row in _since(demo, seen):
-                seen = row.id
+            for row in _since(demo, rows[-1].id):
+                rows.append(row)
                 console.print(_row(row))
             if console.is_terminal:
-                live.update(_code_now(demo), refresh=True)
+                live.update(_code_now(demo, rows, time.time()), refresh=True)
             time.sleep(0.5)
 
 
@@ -210,11 +220,16 @@ def _since(demo: Demo, seen: int) -> list[AuditEntry]:
     return [row for row in reversed(newest) if row.id > seen]
 
 
-def _code_now(demo: Demo) -> Text:
-    now = time.time()
-    left = demo.phone.codes.interval - int(now) % demo.phone.codes.interval
-    code = _spaced(demo.phone.codes.at(int(now)))
-    return Text.assemble(("code now  ", "dim"), (code, "bold"), (f"  for {left} s more", "dim"))
+def _code_now(demo: Demo, rows: Sequence[AuditEntry], now: float) -> Text:
+    """Return what the phone shows, and whether it was used already: then the next one is worth the wait."""
+    codes = demo.phone.codes
+    left = codes.interval - int(now) % codes.interval
+    spent = any(row.reason == Reason.TOTP and row.at // codes.interval == now // codes.interval for row in rows)
+    return Text.assemble(
+        ("code now  ", "dim"),
+        (_spaced(codes.at(int(now))), "strike dim" if spent else "bold"),
+        (f"  is used up, the next one comes in {left} s" if spent else f"  for {left} s more", "dim"),
+    )
 
 
 def _row(row: AuditEntry) -> Text:

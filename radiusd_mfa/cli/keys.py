@@ -5,7 +5,6 @@ import click
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, say, table
 from radiusd_mfa.cli.session import Session, with_session
-from radiusd_mfa.store.sealed import sealed_by_key
 
 
 @click.group(cls=Group, example="radiusd-mfa keys status")
@@ -18,8 +17,7 @@ def keys() -> None:
 def status(session: Session) -> None:
     """Say which keys there are, and how many values each has sealed."""
     app = session.open()
-    with app.database.reading() as connection:
-        sealed = sealed_by_key(connection)
+    sealed = app.sealed_by_key()
     ids = [*app.keys.ids, *sorted(sealed.keys() - set(app.keys.ids))]
     found = [
         {"id": key, "active": key == app.keys.active_id, "present": key in app.keys.ids, "sealed": sealed[key]}

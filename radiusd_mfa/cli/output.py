@@ -81,7 +81,11 @@ def timestamp(at: float | None) -> str | None:
     """Return Unix seconds as ISO 8601 in UTC, to the millisecond."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(at)  # other programs write to the tables too, and some count in milliseconds
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -1,5 +1,6 @@
 """RADIUS packets for a reader: names by the dictionary, secrets hidden, the same content as text and as JSON."""
 
+import textwrap
 from typing import Final
 
 from rich.console import Console
@@ -14,6 +15,8 @@ _STYLES: Final = {
     Code.ACCESS_CHALLENGE: "bold yellow",
 }
 _PLAIN: Final = "bold cyan"
+_NARROWEST: Final = 20
+_UNFOLDED: Final = 10_000
 
 
 def code_name(code: int) -> str:
@@ -27,19 +30,26 @@ def described_packet(octets: bytes, dictionary: Dictionary) -> dict[str, object]
     return {"code": code_name(octets[0]), "id": octets[1], "octets": len(octets), "attributes": attributes}
 
 
-def packet_text(octets: bytes, dictionary: Dictionary, *, arrow: str, note: str = "") -> Text:
-    """Return a packet as lines: what it is, then one attribute a line."""
+def packet_text(octets: bytes, dictionary: Dictionary, *, arrow: str, columns: int, note: str = "") -> Text:
+    """Return a packet as lines: what it is, then one attribute a line, folded to so many columns."""
     pairs = dictionary.describe(octets[HEADER:])
     width = max((len(name) for name, _ in pairs), default=0)
+    indent = "\n" + " " * (width + 6)
+    room = max(_NARROWEST, columns - width - 6)
     text = Text.assemble(
         (f"{arrow} {code_name(octets[0])}", _STYLES.get(Code(octets[0]), _PLAIN)),
         (f"  Id {octets[1]}, {len(octets)} octets{note}", "dim"),
     )
     for name, value in pairs:
-        text.append(f"\n    {name.ljust(width)}  ").append(value, "bold")
+        text.append(f"\n    {name.ljust(width)}  ").append(indent.join(textwrap.wrap(value, room)), "bold")
     return text
 
 
 def paper() -> Console:
     """Return where people read: in colour on a terminal, plain elsewhere; what looks like markup stays what it is."""
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def columns(console: Console) -> int:
+    """Return how wide a line may be: programs get whole lines."""
+    return console.width if console.is_terminal else _UNFOLDED

@@ -15,24 +15,20 @@ from radiusd_mfa.server.udp import Listener, ListenProblem
 from radiusd_mfa.server.workers import Parent, bind
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, example="radiusd-mfa serve --listen 127.0.0.1:1812 --workers 2")
 @click.option("--listen", multiple=True, metavar="ADDR:PORT", help="Where to listen; may be given several times.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port; one unless configured.")
 @with_session
 def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> None:
-    r"""Answer RADIUS requests until SIGTERM or Ctrl-C.
+    """Answer RADIUS requests until SIGTERM or Ctrl-C.
 
     Prints one line when it is ready. SIGTERM finishes what was taken, at most 5 seconds.
-
-    \b
-    Example:
-      radiusd-mfa serve --listen 127.0.0.1:1812
-      radiusd-mfa serve --workers 4
     """
     config = session.config
     endpoints = [_endpoint(text) for text in listen] or config.listen
     session.open().close()  # what can't work is said before anything is started
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         sockets = bind(endpoints, workers or config.workers)
     except ListenProblem as problem:
@@ -51,7 +47,7 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
 def _serve(session: Session, listeners: Sequence[Listener], ready: Callable[[], None]) -> None:
     app = App.open(session.config, profile=session.profile)
     try:
-        daemon = app.daemon(listeners)
+        daemon = app.daemon_on(listeners)
         daemon.stop_on_signals()
         daemon.run(ready=ready)
     finally:

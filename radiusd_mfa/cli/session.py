@@ -14,13 +14,9 @@ from typing import IO, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from radiusd_mfa.app import App, NotReadyProblem
+from radiusd_mfa.app import FAULTS, PROFILE, UNUSABLE, App, Profile
 from radiusd_mfa.config import Config, ConfigProblem
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.keys import KeyProblem
-from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile
-from radiusd_mfa.radius.attributes import AttributeProblem
-from radiusd_mfa.store.database import StoreFault
 from radiusd_mfa.usecases.changes import Refusal
 
 REFUSED: Final = 1
@@ -102,9 +98,9 @@ def faults() -> Iterator[None]:
         yield
     except ConfigProblem as problem:
         raise Failed("\n".join(problem.problems), WRONG_USAGE) from problem
-    except (NotReadyProblem, KeyProblem, AttributeProblem) as problem:
+    except UNUSABLE as problem:
         raise Failed(str(problem), WRONG_USAGE) from problem
-    except (StoreFault, HashProblem) as fault:
+    except FAULTS as fault:
         raise Failed(_capitalised(str(fault)), REFUSED) from fault
     except OSError as error:
         if error.errno == errno.EPIPE:  # whoever read our output has seen enough

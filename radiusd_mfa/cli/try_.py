@@ -13,7 +13,7 @@ from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.loopback import way_to
 from radiusd_mfa.cli.output import emit
-from radiusd_mfa.cli.packets import code_name, described_packet, packet_text, paper
+from radiusd_mfa.cli.packets import code_name, columns, described_packet, packet_text, paper
 from radiusd_mfa.cli.parameters import LABEL, USER
 from radiusd_mfa.cli.reasons import meaning
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
@@ -154,10 +154,11 @@ def _signs(entry: NasEntry) -> bool:
 
 def _show(app: App, exchange: Exchange) -> None:
     console = paper()
-    console.print(packet_text(exchange.request, app.dictionary, arrow="→", note=_tries(exchange)))
+    wide = columns(console)
+    console.print(packet_text(exchange.request, app.dictionary, arrow="→", columns=wide, note=_tries(exchange)))
     if isinstance(exchange.reply, Packet):
         took = f", after {exchange.seconds * 1000:.0f} ms"
-        console.print(packet_text(exchange.reply.octets, app.dictionary, arrow="←", note=took))
+        console.print(packet_text(exchange.reply.octets, app.dictionary, arrow="←", columns=wide, note=took))
 
 
 def _tries(exchange: Exchange) -> str:

@@ -88,17 +88,21 @@ class Parent:
         return self._watch()
 
     def _start(self, number: int) -> int:
-        """Fork a worker; return a descriptor from which an octet can be read when it is ready."""
+        """Start a worker; return a descriptor from which an octet can be read when it is ready."""
         reading, writing = os.pipe()
-        process = os.fork()
-        if process == 0:
-            os.close(reading)
-            self._be_worker(number, writing)
+        self._fork(number, ready=lambda: _tell(writing), unused=reading)
         os.close(writing)
-        self._workers[process] = number
         return reading
 
-    def _be_worker(self, number: int, writing: int) -> None:
+    def _fork(self, number: int, *, ready: Callable[[], None], unused: int | None = None) -> None:
+        process = os.fork()
+        if process == 0:
+            if unused is not None:
+                os.close(unused)
+            self._be_worker(number, ready)
+        self._workers[process] = number
+
+    def _be_worker(self, number: int, ready: Callable[[], None]) -> None:
         """Serve, and end the process without returning into the parent's code."""
         code = 1
         try:
@@ -106,9 +110,9 @@ class Parent:
                 if other != number:
                     for listener in sockets:
                         listener.close()
-            self._serve(self._sockets[number], lambda: _tell(writing))
+            self._serve(self._sockets[number], ready)
             code = 0
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last words of a process, whatever they are
             _log.exception("worker %d ended", number)
         finally:
             logging.shutdown()
@@ -128,7 +132,7 @@ class Parent:
             _log.error("worker %d ended (status %d) and is started again", number, status)
             time.sleep(REST)
             if not self._stopping:
-                os.close(self._start(number))
+                self._fork(number, ready=lambda: None)
         return int(failed)
 
     def _stop(self) -> None:

@@ -26,7 +26,7 @@ class StoreFault(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same transaction may well succeed when it is tried again: a deadlock, or a lost race."""
-        original = getattr(self.__cause__, "orig", None)
+        original = getattr(self.__cause__, "orig", self.__cause__)
         return getattr(original, "sqlstate", None) in _TRANSIENT
 
 
@@ -82,7 +82,7 @@ def _faults() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreFault(f"the database refused: {_first_line(error.orig)}") from error
-    except sqlite3.Error as error:  # where a statement goes to sqlite3 directly
+    except (sqlite3.Error, psycopg.Error) as error:  # where a statement goes to the driver directly
         raise StoreFault(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise StoreFault(f"the database is not usable: {_first_line(error)}") from error

@@ -122,8 +122,8 @@ class UserTable:
         if self._connection.dialect.name == "postgresql":
             statement = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
             return self._connection.execute(statement, {"name": table, "count": count}).scalars().all()
-        column = schema.metadata.tables[table].c.id
-        first = self._connection.execute(select(func.coalesce(func.max(column), 0) + 1)).scalar_one()
+        given = self._connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table})
+        first = (given.scalar() or 0) + 1
         return range(first, first + count)
 
 

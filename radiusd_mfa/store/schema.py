@@ -59,6 +59,8 @@ def _of(table: str, *, nullable: bool = False, **options: Any) -> Column[int]:  
 
 # A row that every sign-in rewrites keeps room on its page, so that PostgreSQL need not touch the index (HOT update).
 _REWRITTEN: Final[dict[str, Any]] = {"postgresql_with": {"fillfactor": 70}}
+# Left alone, SQLite gives the id of a removed row to the next one: a sign-in in flight would spend the new row.
+_NEVER_AGAIN: Final[dict[str, Any]] = {"sqlite_autoincrement": True}
 
 meta = Table(
     "meta",
@@ -76,6 +78,7 @@ teams = Table(
     Column("policy", Text),
     Column("policy_version", Integer, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
+    **_NEVER_AGAIN,
 )
 
 realms = Table(
@@ -97,6 +100,7 @@ users = Table(
     _flag("disabled"),
     Column("backup_generation", Integer, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
+    **_NEVER_AGAIN,
 )
 
 memberships = Table(
@@ -131,6 +135,7 @@ nas = Table(
     _one_of("message_authenticator", "require", "optional"),
     _one_of("reply_message_authenticator", "always", "mirror", "never"),
     CheckConstraint("retry_grace >= 0", name="retry_grace"),
+    **_NEVER_AGAIN,
 )
 
 methods = Table(
@@ -154,6 +159,7 @@ methods = Table(
     _one_of("kind", "totp", "sms"),
     _one_of("algorithm", "SHA1", "SHA256", "SHA512"),
     **_REWRITTEN,
+    **_NEVER_AGAIN,
 )
 
 backup_codes = Table(
@@ -167,6 +173,7 @@ backup_codes = Table(
     Column("used_at", Double),
     Column("last_request", LargeBinary),
     UniqueConstraint("user_id", "generation", "selector"),
+    **_NEVER_AGAIN,
 )
 
 challenges = Table(
@@ -221,6 +228,7 @@ reply_profiles = Table(
     Column("surface", Text),
     Column("attributes", Text, nullable=False),
     UniqueConstraint("team_id", "role", "surface"),
+    **_NEVER_AGAIN,
 )
 
 audit = Table(
@@ -238,6 +246,5 @@ audit = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text),
     Column("detail", Text),
-    # Ids are never used again, also after the newest rows were pruned.
-    sqlite_autoincrement=True,
+    **_NEVER_AGAIN,
 )

@@ -104,6 +104,8 @@ WITH {_given("w", _ROW_COLUMNS)},
     open AS (
         SELECT w.* FROM w
          WHERE (w.redeem IS NULL OR w.position IN (SELECT position FROM redeemed))
+           AND (w.issue IS NULL OR EXISTS (SELECT 1 FROM nas WHERE nas.id = w.nas_id))
+           AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.request = w.request)
            AND (w.granted_to IS NULL OR EXISTS (
                 SELECT 1 FROM users u
                  WHERE u.id = w.user_id AND NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to))
@@ -132,26 +134,28 @@ WITH {_given("w", _ROW_COLUMNS)},
         ON CONFLICT (request) DO NOTHING
         RETURNING id, request
     ),
+    -- Not `held`: where another node has settled the same request, nothing more may be done for it.
+    settled AS (SELECT held.*, recorded.id AS audit_id FROM held JOIN recorded ON recorded.request = held.request),
     charged AS (
         UPDATE throttles t
            SET history = CASE WHEN t.history = h.history_read THEN h.history_after
                               ELSE replace(t.history, h.charge, h.charge_after) END
-          FROM (SELECT * FROM held WHERE charge IS NOT NULL ORDER BY user_id) h
+          FROM (SELECT * FROM settled WHERE charge IS NOT NULL ORDER BY user_id) h
          WHERE t.user_id = h.user_id
     ),
     remembered AS (
         INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text)
         SELECT DISTINCT ON (user_id, team_id, nas_id, device) user_id, team_id, nas_id, device, surface, at, text
-          FROM held WHERE remembers ORDER BY user_id, team_id, nas_id, device, at DESC
+          FROM settled WHERE remembers ORDER BY user_id, team_id, nas_id, device, at DESC
         ON CONFLICT (user_id, team_id, nas_id, device)
         DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
     ),
     issued AS (
         INSERT INTO challenges (state, user_id, nas_id, kind, expires_at)
-        SELECT issue, user_id, nas_id, 'code', issue_expires FROM held WHERE issue IS NOT NULL
+        SELECT issue, user_id, nas_id, 'code', issue_expires FROM settled WHERE issue IS NOT NULL
         ON CONFLICT (state) DO NOTHING
     )
-SELECT held.position, recorded.id FROM held JOIN recorded ON recorded.request = held.request
+SELECT position, audit_id FROM settled
 """  # noqa: S608 - constants of ours
 
 

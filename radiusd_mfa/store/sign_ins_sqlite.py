@@ -37,6 +37,8 @@ _READ: Final = """
              ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?, ?)
 """
 
+_SETTLED: Final = "SELECT 1 FROM audit WHERE request = ?"
+_KNOWS_NAS: Final = "SELECT 1 FROM nas WHERE id = ?"
 _REDEEM: Final = "DELETE FROM challenges WHERE state = ?"
 _HOLDS: Final = "SELECT 1 FROM users WHERE id = ? AND NOT disabled AND coalesce(password_hash, '') = ?"
 _SPEND_STEP: Final = """
@@ -119,6 +121,8 @@ def _changed(cursor: "Cursor", statement: str, values: tuple[object, ...]) -> bo
 
 def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
+    if not _may_be_settled(cursor, row):
+        return False
     if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
         return False
     if row.granted_to is not None and not cursor.execute(_HOLDS, (row.user_id, row.granted_to)).fetchone():
@@ -128,6 +132,13 @@ def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     if row.code_id is not None:
         return _changed(cursor, _SPEND_CODE, (row.code_id, row.at, row.request))
     return True
+
+
+def _may_be_settled(cursor: "Cursor", row: "Row") -> bool:
+    """Whether the request is not settled yet, and the NAS of a new challenge still there."""
+    if cursor.execute(_SETTLED, (row.request,)).fetchone():
+        return False
+    return row.issue is None or cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone() is not None
 
 
 def _record(cursor: "Cursor", row: "Row") -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, Select, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from radiusd_mfa.store import schema
@@ -26,8 +26,11 @@ class TeamTable:
 
     def find(self, name: str) -> Team | None:
         """See `Teams.find`."""
-        row = self._connection.execute(select(schema.teams).where(_teams.name == name)).one_or_none()
-        return None if row is None else _team(row)
+        return self._one(select(schema.teams).where(_teams.name == name))
+
+    def lock(self, name: str) -> Team | None:
+        """See `Teams.lock`."""
+        return self._one(select(schema.teams).where(_teams.name == name).with_for_update())
 
     def all(self) -> Sequence[Team]:
         """See `Teams.all`."""
@@ -72,6 +75,10 @@ class TeamTable:
         if user_id is not None:
             statement = statement.where(_memberships.user_id == user_id)
         return [Member(*row) for row in self._connection.execute(statement)]
+
+    def _one(self, statement: Select[Any]) -> Team | None:
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _team(row)
 
 
 def _team(row: Row[Any]) -> Team:

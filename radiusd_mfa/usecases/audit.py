@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from radiusd_mfa.usecases.admin_ports import Administration, AuditEntry, AuditFilter
+from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter
+from radiusd_mfa.usecases.books import Administration
 
 
 def entries(wanted: AuditFilter, *, store: Administration) -> Sequence[AuditEntry]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.admin_ports import Administration, Books, NewAuditEntry
+from radiusd_mfa.usecases.admin_ports import NewAuditEntry
+from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.ports import Clock
 
 OPERATOR: Final = "operator"

@@ -7,7 +7,8 @@ from typing import Final
 from radiusd_mfa.core.backup_codes import BackupCode, make_set
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import matching_steps
-from radiusd_mfa.usecases.admin_ports import Administration, Books, Hashing, StoredMethod, User
+from radiusd_mfa.usecases.admin_ports import StoredMethod, User
+from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Refusal
 from radiusd_mfa.usecases.people import changed
 from radiusd_mfa.usecases.ports import Clock, Entropy

@@ -6,15 +6,8 @@ from typing import Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import new_seed, otpauth_uri
-from radiusd_mfa.usecases.admin_ports import (
-    Administration,
-    Books,
-    Hashing,
-    MethodSummary,
-    NewMethod,
-    StoredMethod,
-    User,
-)
+from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod, User
+from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Refusal
 from radiusd_mfa.usecases.codes import CodeSet, draw, keep, steps_of
 from radiusd_mfa.usecases.people import changed, nobody
@@ -63,8 +56,10 @@ def start(
     method = NewMethod(new_seed(entropy), label)
 
     def work(user: User, books: Books) -> Enrolment:
-        for abandoned in _unconfirmed(user, books):
-            books.methods.remove(abandoned.id)
+        # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
+        for abandoned in books.methods.summaries(user.id):
+            if not abandoned.confirmed:
+                books.methods.remove(abandoned.id)
         method_id = books.methods.add(user.id, method, clock())
         uri = otpauth_uri(
             method.seed,

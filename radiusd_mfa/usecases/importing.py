@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import Algorithm, seed_from_base32
-from radiusd_mfa.usecases.admin_ports import Administration, Books, Hashing, ImportedUser, NewMethod, NewUser
+from radiusd_mfa.usecases.admin_ports import ImportedUser, NewMethod, NewUser
+from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import email_address, new_password, phone_number
 from radiusd_mfa.usecases.ports import Clock
@@ -23,7 +24,7 @@ MOST_OCTETS_IN_A_LINE: Final = 65_536
 LABEL: Final = "imported"
 _DIGITS: Final = (6, 7, 8)
 _PERIODS: Final = range(10, 301)
-_FIELDS: Final = (
+FIELDS: Final = (
     "username",
     "password",
     "password_hash",
@@ -174,8 +175,8 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_type(name: str, value: object) -> None:
-    if name not in _FIELDS:
-        raise _LineProblem(f"unknown field “{escaped(name)}”; known are {', '.join(_FIELDS)}")
+    if name not in FIELDS:
+        raise _LineProblem(f"unknown field “{escaped(name)}”; known are {', '.join(FIELDS)}")
     wanted, word = (int, "a number") if name in ("totp_digits", "totp_period") else (str, "a text")
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise _LineProblem(f"{name}: is not {word}")

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from radiusd_mfa.core.backup_codes import ALPHABET
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.admin_ports import Administration, Books, NasRow, NasSettings
+from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
+from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.teams import no_team
@@ -201,11 +202,18 @@ def _about_secret(secret: bytes | None) -> Sequence[str]:
 
 def _about_overlaps(entry: NasRow, others: Sequence[NasRow]) -> Sequence[str]:
     mine = ip_network(entry.settings.address)
-    overlapping = [other for other in others if ip_network(other.settings.address).overlaps(mine)]
+    overlapping = [other for other in others if _overlap(mine, other.settings.address)]
     return [
         f"The range {mine} overlaps {other.settings.address} of NAS entry “{other.name}”; the longer prefix wins."
         for other in overlapping
     ]
+
+
+def _overlap(mine: IPv4Network | IPv6Network, address: str) -> bool:
+    try:
+        return ip_network(address).overlaps(mine)
+    except ValueError:
+        return False  # written by another program; the server names it in its log and leaves it out
 
 
 def _about_rules(entry: NasRow) -> Sequence[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import Username, check_new_password, escaped, prepare_password
-from radiusd_mfa.usecases.admin_ports import Administration, Books, Hashing, Member, MethodSummary, NewUser, User
+from radiusd_mfa.usecases.admin_ports import Member, MethodSummary, NewUser, User
+from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.ports import Clock
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import NameProblem, Username, escaped
-from radiusd_mfa.usecases.admin_ports import Administration, Books, Member, Team, User
+from radiusd_mfa.usecases.admin_ports import Member, Team, User
+from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import nobody
 from radiusd_mfa.usecases.ports import Clock
@@ -173,7 +174,7 @@ def _changed(
     **detail: object,
 ) -> T | Refusal:
     def with_team(books: Books) -> T | Refusal:
-        team = books.teams.find(name)
+        team = books.teams.lock(name)
         return no_team(name, books) if team is None else work(team, books)
 
     return recorded(Change(verb, detail={"team": name, **detail}, actor=actor), with_team, store=store, clock=clock)

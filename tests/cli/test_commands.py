@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from radiusd_mfa.core.totp import Algorithm, code_at, seed_from_base32, step_at
 from radiusd_mfa.passwords.local import verify
@@ -276,11 +277,22 @@ def test_keys_say_how_much_they_sealed(ready: Cli) -> None:
 
 
 def test_db_status_of_an_old_schema_tells_the_command_that_helps(ready: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiusd_mfa.cli import db  # noqa: PLC0415 - only here is it given another answer
+    from radiusd_mfa import app  # noqa: PLC0415 - only here is it given another answer
     from radiusd_mfa.store.upgrade import SchemaStatus  # noqa: PLC0415 - as above
 
-    monkeypatch.setattr(db, "schema_status", lambda _: SchemaStatus("0001", ("0001", "0002")))
+    monkeypatch.setattr(app, "schema_status", lambda _: SchemaStatus("0001", ("0001", "0002")))
     ran = ready("db", "status", "--json")
     assert ran.exit_code == 2
     assert ran.json["pending"] == ["0002"]
     assert "radiusd-mfa db upgrade" in ran.stderr
+
+
+def test_what_other_programs_wrote_ends_in_no_traceback(ready: Cli, environ: dict[str, str]) -> None:
+    database = Database(f"sqlite:///{environ['RADIUSD_MFA_STATE_DIR']}/radiusd-mfa.sqlite3")
+    with database.writing() as connection:
+        connection.execute(text("UPDATE nas SET address = 'somewhere'"))
+        connection.execute(text("UPDATE audit SET detail = 'not JSON', at = 1e18"))
+    database.close()
+    assert ready("audit", "list", "--json").json[0]["detail"] == "not JSON"
+    made = ready("nas", "add", "gate", "--address", "192.0.2.1", "--surface", "vpn", "--generate-secret")
+    assert (made.exit_code, made.stderr) == (0, "")

@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from threading import Thread
 from typing import Final, TypeVar
 
 from tests.interop.requirements import give_up, need, need_root
@@ -20,6 +21,8 @@ T = TypeVar("T")
 GATEWAY: Final = "10.66.0.1"
 CLIENT: Final = "10.66.0.2"
 _CLONE_NEWNET: Final = 0x40000000
+_PATIENCE: Final = 10.0
+_TURN: Final = 0.1
 _numbers = count(1)
 
 
@@ -48,16 +51,8 @@ class Namespace:
 
     def within(self, function: Callable[[], T]) -> T:
         """Call a function in a thread inside of the namespace; its sockets stay there."""
-        results: list[T] = []
-
-        def run() -> None:
-            self.enter()
-            results.append(function())
-
-        thread = Thread(target=run, name=self.name)
-        thread.start()
-        thread.join()
-        return results[0]
+        with ThreadPoolExecutor(1, initializer=self.enter) as thread:
+            return thread.submit(function).result()
 
     def close(self) -> None:
         """End what still runs in here, which the test has started, and take the namespace away."""
@@ -76,15 +71,27 @@ class Site:
     client: Namespace
 
     def carries(self, address: str) -> bool:
-        """Whether the client reaches an address of the gateway by TCP."""
+        """Whether the client reaches an address of the gateway by TCP, once its end of the tunnel is set up."""
         with self.gateway.within(lambda: socket.create_server((address, 0))) as listener:
-            port = listener.getsockname()[1]
-            with self.client.within(lambda: socket.create_connection((address, port), timeout=10)) as connection:
+            listener.settimeout(_PATIENCE)
+            with self.client.within(lambda: _connected(address, listener.getsockname()[1])) as connection:
                 connection.sendall(b"through the tunnel")
                 accepted, _peer = listener.accept()
                 with accepted:
-                    accepted.settimeout(10)
+                    accepted.settimeout(_PATIENCE)
                     return accepted.recv(64) == b"through the tunnel"
+
+
+def _connected(address: str, port: int) -> socket.socket:
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return socket.create_connection((address, port), timeout=_PATIENCE)
+        except OSError:
+            # "Connected" is said a moment before the tunnel's address and route are there.
+            if time.monotonic() > until:
+                raise
+            time.sleep(_TURN)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop.conftest import APPEND, CHALLENGE, STRICT
-from tests.interop.deployment import SECRET, Server, User
-from tests.interop.requirements import give_up, need, need_root
+from tests.interop.deployment import Server, User
+from tests.interop.pam import SERVICE, PamServices, need_pam_radius
+from tests.interop.requirements import give_up, need
 
 pytestmark = pytest.mark.interop
 Audit = Callable[[], list[tuple[str, str]]]
@@ -18,24 +19,13 @@ Pam = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def pam(server: Server, tmp_path: Path) -> Pam:
     """Sign in by PAM from one of the loopback addresses, typing lines as prompts come."""
-    need("libpam-radius-auth", anywhere=("lib/*/security/pam_radius_auth.so", "lib/security/pam_radius_auth.so"))
     need("pamtester", programs=("pamtester",))
-    need_root()
-    need("util-linux", programs=("unshare",))
-    services = tmp_path / "pam.d"
-    services.mkdir()
-    (services / "other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
-    servers = tmp_path / "pam_radius.conf"
-    (services / "office").write_text(
-        f"auth required pam_radius_auth.so conf={servers} prompt=Password\naccount required pam_permit.so\n"
-    )
-    # /etc/pam.d is ours in a mount namespace of the one process; the machine's stays as it is.
-    script = f'mount --bind "{services}" /etc/pam.d && exec pamtester office "$1" authenticate'
+    need_pam_radius()
+    services = PamServices(tmp_path)
 
     def sign_in(source: str, user: User, *lines: str) -> subprocess.CompletedProcess[str]:
-        servers.write_text(f"{server.address} {SECRET} 5 {source}\n")
-        servers.chmod(0o600)
-        command = ["unshare", "--mount", "sh", "-c", script, "sh", user.name]
+        services.ask(server.address, source)
+        command = [*services.prefix, "pamtester", SERVICE, user.name, "authenticate"]
         done = subprocess.run(
             command,
             input="".join(f"{line}\n" for line in lines),

@@ -1,5 +1,9 @@
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from alembic import op as operations
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
@@ -47,23 +51,35 @@ def _described(connection: Connection, table: str) -> object:
     return columns, checks, foreign, inspector.get_pk_constraint(table), inspector.get_table_options(table)
 
 
-class KilledError(BaseException):
-    """Nothing catches it, as nothing catches a kill."""
+_KILLED_ON_THE_WAY = """
+import os, signal, sys
+from alembic import op
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.upgrade import upgrade
+
+op.create_index = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # after several tables were made
+upgrade(Database(sys.argv[1], deadline=10))
+"""
 
 
-def _killed(*_: object, **__: object) -> None:
-    raise KilledError
-
-
-def test_an_upgrade_that_breaks_off_leaves_nothing_behind(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(operations, "create_index", _killed)  # after several tables were made
-        with pytest.raises(KilledError):
-            upgrade(empty)
+def test_an_upgrade_that_is_killed_leaves_nothing_behind_and_can_be_run_again(
+    empty: Database, empty_database_url: str
+) -> None:
+    command = [sys.executable, "-c", _KILLED_ON_THE_WAY, empty_database_url]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
     assert _tables(empty) == set()
     upgrade(empty)
     assert schema_status(empty).is_current
     empty.close()
+
+
+def test_two_nodes_that_upgrade_at_once_do_it_once(empty: Database, empty_database_url: str) -> None:
+    nodes = [Database(empty_database_url, deadline=10) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(upgrade, nodes))
+    assert sorted(len(each.pending) for each in found) == [0, len(found[0].known)]
+    for node in (*nodes, empty):
+        node.close()
 
 
 def test_an_upgrade_runs_once_and_says_what_it_found(empty: Database) -> None:

@@ -26,6 +26,7 @@ from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.canary import write_canary
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sign_ins import SignIns
@@ -263,6 +264,11 @@ class World:
                 .order_by(schema.audit.c.id)
             ).fetchall()
         return [(row.outcome, row.reason) for row in rows]
+
+    def write_canary(self) -> None:
+        """Make the database one that a real process accepts with the same keys."""
+        with self.database.writing() as connection:
+            write_canary(connection, self.keys.canary())
 
     def sign_in_store(self, database: Database | None = None) -> SignIns:
         return SignIns(database or self.database, self.keys)

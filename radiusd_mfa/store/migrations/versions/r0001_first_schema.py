@@ -85,6 +85,7 @@ def _create_teams() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_teams"),
         sa.UniqueConstraint("name", name="uq_teams_name"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "realms",
@@ -103,6 +104,7 @@ def _create_teams() -> None:
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name="fk_reply_profiles_team_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_reply_profiles"),
         sa.UniqueConstraint("team_id", "role", "surface", name="uq_reply_profiles_team_id_role_surface"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -120,6 +122,7 @@ def _create_users() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("name", name="uq_users_name"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "memberships",
@@ -177,6 +180,7 @@ def _create_nas() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_nas"),
         sa.UniqueConstraint("address", name="uq_nas_address"),
         sa.UniqueConstraint("name", name="uq_nas_name"),
+        sqlite_autoincrement=True,
     )
 
 
@@ -203,6 +207,7 @@ def _create_methods() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_methods_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_methods"),
         postgresql_with={"fillfactor": 70},
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_methods_user_id", "methods", ["user_id"], unique=False)
     op.create_table(
@@ -217,6 +222,7 @@ def _create_methods() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_backup_codes_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_backup_codes"),
         sa.UniqueConstraint("user_id", "generation", "selector", name="uq_backup_codes_user_id_generation_selector"),
+        sqlite_autoincrement=True,
     )
 
 

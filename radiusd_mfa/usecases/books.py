@@ -1,0 +1,263 @@
+"""What administration needs from the store and from the hashes, as protocols.
+
+Knows no SQL. `Books` are open for one transaction; whatever is done in it is done together or not at all.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.usecases.admin_ports import (
+    AuditEntry,
+    AuditFilter,
+    ImportedUser,
+    Member,
+    MethodSummary,
+    NasRow,
+    NasSettings,
+    NewAuditEntry,
+    NewMethod,
+    NewUser,
+    StoredMethod,
+    Team,
+    User,
+)
+
+T = TypeVar("T")
+
+
+class People(Protocol):
+    """Users."""
+
+    def add(self, user: NewUser, at: float) -> int | None:
+        """Make a user and return the id; None if the name is taken."""
+        ...
+
+    def add_many(self, users: Sequence[ImportedUser], at: float) -> None:
+        """Make many users at once, whose names are known to be free and whose seeds are confirmed."""
+        ...
+
+    def find(self, name: str) -> User | None:
+        """Return a user."""
+        ...
+
+    def lock(self, name: str) -> User | None:
+        """Return a user whose row nobody else changes before this transaction ends."""
+        ...
+
+    def all(self) -> Sequence[User]:
+        """Return all users by name."""
+        ...
+
+    def lock_names(self) -> set[str]:
+        """Return all names, and let nobody add one before this transaction ends."""
+        ...
+
+    def names_like(self, name: str) -> Sequence[str]:
+        """Return names that may have been meant."""
+        ...
+
+    def set_password_hash(self, user_id: int, password_hash: str) -> None:
+        """Replace the hash."""
+        ...
+
+    def set_disabled(self, user_id: int, *, disabled: bool) -> None:
+        """Switch sign-ins off or on."""
+        ...
+
+    def remove(self, user_id: int) -> None:
+        """Remove a user and all that is kept about the user but the audit log."""
+        ...
+
+    def forget_periods(self, user_id: int) -> None:
+        """Drop open challenges and running periods, so that the next sign-in starts from nothing."""
+        ...
+
+    def forget_guesses(self, user_id: int) -> None:
+        """Drop the throttle's history."""
+        ...
+
+
+class Teams(Protocol):
+    """Teams and their members."""
+
+    def add(self, name: str, plan: str, at: float) -> int | None:
+        """Make a team and return the id; None if the name is taken."""
+        ...
+
+    def find(self, name: str) -> Team | None:
+        """Return a team."""
+        ...
+
+    def lock(self, name: str) -> Team | None:
+        """Return a team that gets no NAS entry or member before this transaction ends."""
+        ...
+
+    def all(self) -> Sequence[Team]:
+        """Return all teams by name."""
+        ...
+
+    def set_plan(self, team_id: int, plan: str) -> None:
+        """Replace the plan."""
+        ...
+
+    def remove(self, team_id: int) -> None:
+        """Remove a team, its memberships and its periods."""
+        ...
+
+    def add_member(self, team_id: int, user_id: int, role: str) -> bool:
+        """Make a user a member; False if the user is one."""
+        ...
+
+    def set_role(self, team_id: int, user_id: int, role: str) -> bool:
+        """Replace the role; False if the user is no member."""
+        ...
+
+    def remove_member(self, team_id: int, user_id: int) -> bool:
+        """End a membership; False if there is none."""
+        ...
+
+    def members(self, *, team_id: int | None = None, user_id: int | None = None) -> Sequence[Member]:
+        """Return memberships, of a team or of a user if so asked."""
+        ...
+
+
+class NasEntries(Protocol):
+    """NAS entries."""
+
+    def add(self, name: str, settings: NasSettings, secret: bytes, at: float) -> int | None:
+        """Make an entry and return the id; None if the name or the range is taken."""
+        ...
+
+    def set(self, nas_id: int, settings: NasSettings) -> bool:
+        """Replace the settings; False if another entry has the range."""
+        ...
+
+    def set_secret(self, nas_id: int, secret: bytes) -> None:
+        """Replace the shared secret."""
+        ...
+
+    def find(self, name: str) -> NasRow | None:
+        """Return an entry whose row nobody else changes before this transaction ends."""
+        ...
+
+    def all(self) -> Sequence[NasRow]:
+        """Return all entries by name."""
+        ...
+
+    def remove(self, nas_id: int) -> None:
+        """Remove an entry, its open challenges and its periods."""
+        ...
+
+
+class Methods(Protocol):
+    """Authenticators and backup codes."""
+
+    def add(self, user_id: int, method: NewMethod, at: float) -> int:
+        """Make an unconfirmed method and return the id."""
+        ...
+
+    def of(self, user_id: int) -> Sequence[StoredMethod]:
+        """Return a user's methods, the oldest first, seeds opened; raises KeyProblem of the keys."""
+        ...
+
+    def summaries(self, user_id: int) -> Sequence[MethodSummary]:
+        """Return what may be shown of a user's methods, the oldest first."""
+        ...
+
+    def remove(self, method_id: int) -> None:
+        """Remove a method."""
+        ...
+
+    def count_wrong_code(self, method: StoredMethod) -> None:
+        """Count one more wrong code at the confirmation."""
+        ...
+
+    def confirm(self, method_id: int, step: int, at: float) -> bool:
+        """Let a method count from now on, its step spent; False if it was confirmed meanwhile."""
+        ...
+
+    def spend(self, method_id: int, step: int, at: float) -> bool:
+        """Spend a step of a confirmed method; False if it was spent."""
+        ...
+
+    def make_default(self, user_id: int, method_id: int) -> None:
+        """Make this one of the user's methods the default."""
+        ...
+
+    def replace_backup_codes(self, user_id: int, hashes: Iterable[tuple[BackupCode, str]]) -> int:
+        """Make a new generation of backup codes and return it; the older ones are gone. None at all is allowed."""
+        ...
+
+    def backup_codes_left(self, user_id: int) -> int:
+        """Count the unused codes of the valid generation."""
+        ...
+
+
+class AuditLog(Protocol):
+    """The audit log."""
+
+    def append(self, entry: NewAuditEntry) -> None:
+        """Write a change down."""
+        ...
+
+    def list(self, wanted: AuditFilter) -> Sequence[AuditEntry]:
+        """Return rows, the newest first."""
+        ...
+
+
+class Books(Protocol):
+    """All that one transaction of administration sees."""
+
+    @property
+    def people(self) -> People:
+        """Users."""
+        ...
+
+    @property
+    def teams(self) -> Teams:
+        """Teams and members."""
+        ...
+
+    @property
+    def nas(self) -> NasEntries:
+        """NAS entries."""
+        ...
+
+    @property
+    def methods(self) -> Methods:
+        """Authenticators and backup codes."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log."""
+        ...
+
+
+class Administration(Protocol):
+    """The store, as administration sees it; both methods raise `StoreFault` of the store."""
+
+    def change(self, work: Callable[[Books], T]) -> T:
+        """Do the work in one transaction; it may be tried again after a deadlock, so it must do nothing else."""
+        ...
+
+    def view(self, work: Callable[[Books], T]) -> T:
+        """Read without keeping anybody from writing."""
+        ...
+
+
+class Hashing(Protocol):
+    """The ways of hashing passwords and backup codes."""
+
+    def make(self, text: str) -> str:
+        """Hash a prepared password or a backup code; takes about 30 ms."""
+        ...
+
+    def make_all(self, texts: Sequence[str]) -> Sequence[str]:
+        """Hash many, on all processors."""
+        ...
+
+    def complaint(self, stored: str) -> str | None:
+        """Say why a hash from elsewhere can't be taken over, None if it can."""
+        ...
