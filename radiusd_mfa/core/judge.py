@@ -122,7 +122,8 @@ def _repeats(attempt: Attempt, facts: Facts) -> bool:
     done = facts.verification
     if done is None or attempt.nas.retry_grace <= 0 or facts.user is None or facts.user.disabled:
         return False
-    return done.text == attempt.text and 0 <= attempt.at - done.at <= attempt.nas.retry_grace
+    # Either way round: the retry may have been settled first, or by a node whose clock is a little ahead.
+    return done.text == attempt.text and abs(attempt.at - done.at) <= attempt.nas.retry_grace
 
 
 def _barred(attempt: Attempt, facts: Facts) -> Reason | None:

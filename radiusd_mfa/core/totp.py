@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 NEW_SEED_OCTETS = 20  # RFC 4226 4 R6: 160 bits are recommended
 LEAST_SEED_OCTETS = 10  # what Google Authenticator's early servers gave out, and what still gets imported
+CODE_LENGTHS = (6, 7, 8)  # RFC 4226 5.3: at least 6 digits, and possibly 7 and 8
 MOST_SEED_OCTETS = 128  # one block of SHA-512: HMAC hashes longer keys down
 
 _COUNTER = struct.Struct(">Q")  # RFC 4226 5.1: the moving factor has 8 octets

@@ -10,6 +10,7 @@ from typing import Final
 
 from radiusd_mfa.core.facts import Attempt, Facts
 from radiusd_mfa.core.names import NameProblem, Username, escaped
+from radiusd_mfa.core.totp import CODE_LENGTHS
 from radiusd_mfa.core.typed import Answer, Typed, answer, appended
 from radiusd_mfa.radius.exchange import FRESH, PENDING, Exchanges
 from radiusd_mfa.radius.packet import AccessRequest, StatusRequest, authenticate, read_request
@@ -19,8 +20,6 @@ from radiusd_mfa.server.nas_table import KnownNas, NasTable
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.usecases.sign_in import SignIn
 
-DIGITS: Final = (6, 8)
-"""Lengths of a TOTP code that methods may have."""
 _STATION_LIMIT: Final = 64
 # CLIENTS: a station comes as an address, `address[port]` or a MAC; the port changes with every connection.
 _STATION_PORT: Final = re.compile(r"\[\d+\]$")
@@ -111,7 +110,10 @@ class Intake:
             user=user,
             typed=_typed(request, known, at_prompt=at_prompt),
             text=self._sign_in.text_digest(
-                user=user.text if user else "", text=request.password or b"", at_prompt=at_prompt
+                user=user.text if user else "",
+                text=request.password or b"",
+                at_prompt=at_prompt,
+                state=request.state,
             ),
             device=_device(request.calling_station_id),
             state=None if request.state is None else self._sign_in.state_digest(request.state),
@@ -139,9 +141,11 @@ def _typed(request: AccessRequest, known: KnownNas, *, at_prompt: bool) -> Typed
     if request.password is None:
         return Typed((), "not-text")
     if at_prompt:
-        return answer(request.password, DIGITS)
+        return answer(request.password, CODE_LENGTHS)
     entry = known.entry
-    return appended(request.password, digit_lengths=DIGITS, separators=entry.separators, code_first=entry.code_first)
+    return appended(
+        request.password, digit_lengths=CODE_LENGTHS, separators=entry.separators, code_first=entry.code_first
+    )
 
 
 def _device(station: bytes | None) -> str:

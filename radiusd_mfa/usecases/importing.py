@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from radiusd_mfa.core.names import Username, escaped
-from radiusd_mfa.core.totp import Algorithm, seed_from_base32
+from radiusd_mfa.core.totp import CODE_LENGTHS, Algorithm, seed_from_base32
 from radiusd_mfa.usecases.admin_ports import ImportedUser, NewMethod, NewUser
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
@@ -22,7 +22,6 @@ MOST_PROBLEMS: Final = 20
 """Problems that are collected; a file of the wrong kind has one in each line."""
 MOST_OCTETS_IN_A_LINE: Final = 65_536
 LABEL: Final = "imported"
-_DIGITS: Final = (6, 7, 8)
 _PERIODS: Final = range(10, 301)
 FIELDS: Final = (
     "username",
@@ -196,7 +195,7 @@ def _method(fields: Mapping[str, Any]) -> NewMethod | None:
         return None
     digits, period = fields.get("totp_digits", 6), fields.get("totp_period", 30)
     algorithm = fields.get("totp_algorithm", Algorithm.SHA1).upper()
-    if digits not in _DIGITS:
+    if digits not in CODE_LENGTHS:
         raise _LineProblem(f"totp_digits: {digits} is none of 6, 7, 8")
     if period not in _PERIODS:
         raise _LineProblem(f"totp_period: {period} is not between {_PERIODS[0]} and {_PERIODS[-1]} seconds")

@@ -52,10 +52,13 @@ class SignIn:
     passwords: Passwords
     challenge_lifetime: float = 120.0
 
-    def text_digest(self, *, user: str, text: bytes, at_prompt: bool) -> bytes:
-        """Return the 8 octets by which a typed text is known again; a text at a code prompt is another text."""
+    def text_digest(self, *, user: str, text: bytes, at_prompt: bool, state: bytes | None = None) -> bytes:
+        """Return the 8 octets by which a typed text is known again; a text at a code prompt is another text.
+
+        So is one in answer to another State: a code that repeats itself must not stand in for the password before it.
+        """
         prompt = b"code" if at_prompt else b"password"
-        return self.digests.digest("text", prompt, user.encode(), text)[:8]
+        return self.digests.digest("text", prompt, user.encode(), text, state or b"")[:8]
 
     def state_digest(self, state: bytes) -> bytes:
         """Return the digest under which the store knows a State."""

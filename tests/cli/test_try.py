@@ -1,5 +1,6 @@
 """`radiusd-mfa try`: a real sign-in as a NAS entry, over packets, and why it ended so."""
 
+import json
 import socket
 import threading
 import time
@@ -278,3 +279,12 @@ def test_without_a_database_it_says_how_to_make_one(cli: Cli, tmp_path: Path) ->
 def test_every_reason_has_a_meaning(reason: Reason) -> None:
     assert reasons.meaning(reason)
     assert not reasons.meaning("of-a-newer-program")
+
+
+@pytest.mark.parametrize("digits", [6, 7, 8])
+def test_a_seed_that_was_taken_over_signs_in_with_codes_of_its_length(cli: Cli, daemon: Daemon, digits: int) -> None:
+    seed = pyotp.random_base32()
+    line = {"username": "alice", "password": PASSWORD, "totp_secret": seed, "totp_digits": digits}
+    assert cli("user", "import", "-", stdin=json.dumps(line)).exit_code == 0
+    ran = attempt(cli, daemon, PASSWORD + pyotp.TOTP(seed, digits=digits).now(), "--json")
+    assert (ran.json["outcome"], ran.json["reason"]) == ("accept", "totp")

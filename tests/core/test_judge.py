@@ -441,7 +441,7 @@ def test_the_same_text_within_the_grace_is_accepted_again_and_spends_nothing() -
         (GRACE, SPENT),
         (GRACE, replace(SPENT, verification=replace(DONE, text=EARLIER_TEXT))),
         (GRACE, replace(SPENT, verification=replace(DONE, at=NOW - 30.1))),
-        (GRACE, replace(SPENT, verification=replace(DONE, at=NOW + 0.1))),
+        (GRACE, replace(SPENT, verification=replace(DONE, at=NOW + 30.1))),
         (GRACE, replace(SPENT, verification=DONE, user=replace(ALICE, disabled=True))),
     ],
     ids=["no grace", "never signed in here", "another text", "too late", "clock went back", "disabled"],

@@ -46,7 +46,7 @@ class Desk:
             shown_name=name,
             user=Username.parse(name.encode()),
             typed=appended(typed) if state is None else answer(typed),
-            text=self.sign_in.text_digest(user=name, text=typed, at_prompt=state is not None),
+            text=self.sign_in.text_digest(user=name, text=typed, at_prompt=state is not None, state=state),
             device=device,
             state=None if state is None else self.sign_in.state_digest(state),
         )

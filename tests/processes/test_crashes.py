@@ -1,0 +1,64 @@
+"""kill -9 at named points, then the retransmission: one verdict, one code, one audit row (I1, I2, I6)."""
+
+import pytest
+
+from radiusd_mfa.radius.wire import Code
+from tests.processes.conftest import Nodes
+from tests.support.world import Reply, TestNas, TestUser, World
+
+REASONS = {"accept": "totp", "reject": "wrong-code", "challenge": "code-due"}
+CODES = {"accept": Code.ACCESS_ACCEPT, "reject": Code.ACCESS_REJECT, "challenge": Code.ACCESS_CHALLENGE}
+
+
+def typed_for(alice: TestUser, verdict: str) -> bytes:
+    wrong = f"{(int(alice.code()) + 1) % 10**6:06}"
+    return {"accept": alice.typed(), "reject": f"hunter2{wrong}".encode(), "challenge": b"hunter2"}[verdict]
+
+
+def resend(nas: TestNas, octets: bytes, authenticator: bytes, address: str) -> Reply:
+    """Send the same octets from the same socket to a node."""
+    host, _, port = address.rpartition(":")
+    nas.socket.sendto(octets, (host, int(port)))
+    reply = nas.receive(authenticator)
+    assert reply is not None, "the retransmission was not answered"
+    return reply
+
+
+@pytest.mark.parametrize("verdict", REASONS)
+def test_a_node_killed_between_commit_and_reply_leaves_its_verdict_to_the_others(
+    world: World, nodes: Nodes, verdict: str
+) -> None:
+    world.nas(challenge=True)
+    alice = world.user()
+    one, other = nodes.start(), nodes.start()
+    nas = world.client(one.address)
+    octets, authenticator = nas.request("alice", typed_for(alice, verdict))
+    one.crashes("after-settle")
+    assert nas.is_ignored(octets, authenticator, timeout=0.1)
+    assert one.has_crashed()
+    assert world.audit() == [(verdict, REASONS[verdict])]
+    first = resend(nas, octets, authenticator, other.address)
+    again = resend(nas, octets, authenticator, nodes.start(one.address).address)
+    assert first.code is CODES[verdict]
+    assert again.octets == first.octets
+    assert world.audit() == [(verdict, REASONS[verdict])]
+    if verdict == "challenge":
+        reply = nas.ask("alice", alice.code().encode(), state=again.state)
+        assert reply.code is Code.ACCESS_ACCEPT
+
+
+@pytest.mark.parametrize("point", ["before-open", "after-open", "before-settle"])
+def test_a_node_killed_before_the_commit_leaves_the_code_unspent(world: World, nodes: Nodes, point: str) -> None:
+    world.nas()
+    alice = world.user()
+    one = nodes.start()
+    nas = world.client(one.address)
+    octets, authenticator = nas.request("alice", alice.typed())
+    one.crashes(point)
+    assert nas.is_ignored(octets, authenticator, timeout=0.1)
+    assert one.has_crashed()
+    assert world.audit() == []
+    again = nodes.start(one.address)
+    assert resend(nas, octets, authenticator, again.address).code is Code.ACCESS_ACCEPT
+    assert nas.ask("alice", alice.typed(1)).code is Code.ACCESS_ACCEPT
+    assert world.audit() == [("accept", "totp")] * 2
