@@ -109,6 +109,7 @@ class Daemon:
             selector.register(self._wake, selectors.EVENT_READ)
             ready()
             self._serve(selector)
+            self._turn(selector, patience=0.0)  # what has arrived by now is taken too
             for listener in self._listeners:
                 selector.unregister(listener.socket)
             self._finish(selector)

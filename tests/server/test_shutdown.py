@@ -54,7 +54,7 @@ def test_sign_ins_that_were_taken_are_finished(world: World) -> None:
     with world.daemon(wrap=tap.around) as running:
         nas = world.client(running)
         sent = send_sign_ins(world, nas, 20)
-        eventually(lambda: len(tap.opened) == 20)
+        eventually(lambda: tap.opened)
         running.stop()
         go_on.set()
     assert accepted(nas, sent) == 20
