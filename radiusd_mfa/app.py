@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import make_url
-
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
@@ -25,12 +23,12 @@ from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
-from radiusd_mfa.store.database import Database, StoreFault
+from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
-from radiusd_mfa.usecases.ports import Clock, Entropy
+from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
 __all__ = [
@@ -244,7 +242,7 @@ def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Ini
 
 def open_database(config: Config) -> Database:
     """Open the database for administration; raises NotReadyProblem where SQLite would silently make an empty one."""
-    path = _sqlite_path(config)
+    path = sqlite_path(config.database_url)
     if path is not None and not path.exists():
         raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
     return Database(config.database_url, deadline=ADMIN_DEADLINE)
@@ -294,14 +292,9 @@ def _check_canary(database: Database, keys: KeyRing) -> None:
     keys.check_canary(canary)
 
 
-def _sqlite_path(config: Config) -> Path | None:
-    url = make_url(config.database_url)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
 def _make_private_file(config: Config) -> None:
     # SQLite would make it readable by all; its write-ahead log takes over the mode of the database.
-    path = _sqlite_path(config)
+    path = sqlite_path(config.database_url)
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)

@@ -21,7 +21,7 @@ from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.demo_world import NAS, PASSWORD, TEAM, USER, Demo, demo_world
 from radiusd_mfa.cli.output import emit
 from radiusd_mfa.cli.packets import columns, described_packet, packet_text, paper
-from radiusd_mfa.cli.qr import qr
+from radiusd_mfa.cli.qr import qr_lines
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.core.names import escaped
@@ -36,8 +36,6 @@ _GAP: Final = "   "
 _FACTS: Final = 41
 """Columns that stand beside the QR code where there is room."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Light on dark whatever the terminal's colours are: a scanner wants the quiet zone to be light.
-_QR_STYLE: Final = "#ffffff on #000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +105,16 @@ def _newest(demo: Demo) -> AuditEntry | None:
 
 def _show_set_up(console: Console, demo: Demo, wanted: Endpoint) -> None:
     _heading(console, "A user, an authenticator, a NAS", "all of it thrown away at the end")
-    drawn = qr(demo.phone.uri).splitlines()
+    drawn = qr_lines(demo.phone.uri, console)
     facts = _facts(demo)
     if wanted.port not in (0, demo.server.port):
         facts += [Text(f"{wanted} is taken, so it is this one", "yellow")]
-    room = console.width - len(drawn[0])
-    if room >= len(_GAP) + _FACTS:
-        for code, fact in zip_longest(drawn, facts, fillvalue=Text()):
-            console.print(Text.assemble((str(code), _QR_STYLE), _GAP, fact))
+    if drawn and len(drawn[0]) + len(_GAP) + _FACTS <= console.width:
+        blank = Text(" " * len(drawn[0]))
+        for code, fact in zip_longest(drawn, facts):
+            console.print(Text.assemble(code or blank, _GAP, fact or ""))
         return
-    # A code that wraps can't be scanned; the link holds the same.
-    shown = [Text(line, _QR_STYLE) for line in drawn] if room >= 0 else [Text(demo.phone.uri)]
-    for line in (*shown, Text(), *facts):
+    for line in (*(drawn or [Text(demo.phone.uri)]), Text(), *facts):
         console.print(line)
 
 

@@ -23,10 +23,9 @@ from radiusd_mfa.core.names import Username
 from radiusd_mfa.passwords.local import Profile
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.udp import ListenProblem
-from radiusd_mfa.store.database import StoreFault
 from radiusd_mfa.usecases import enrol, nas, people, teams
 from radiusd_mfa.usecases.nas import Wanted
-from radiusd_mfa.usecases.ports import Clock
+from radiusd_mfa.usecases.ports import Clock, StoreFault
 
 TEAM: Final = "wonderland"
 USER: Final = Username.parse("alice")

@@ -8,8 +8,9 @@ import click
 from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, say, table, timestamp
+from radiusd_mfa.cli.packets import paper
 from radiusd_mfa.cli.parameters import USER
-from radiusd_mfa.cli.qr import qr
+from radiusd_mfa.cli.qr import qr_lines
 from radiusd_mfa.cli.session import Session, granted, with_session
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.usecases import codes, enrol
@@ -128,8 +129,12 @@ def described_method(method: MethodSummary) -> dict[str, object]:
 def _show_enrolment(user: Username, made: Enrolment) -> None:
     secret = parse_qs(urlsplit(made.uri).query)["secret"][0]
     groups = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
-    say(qr(made.uri))
-    say(f"Scan this with an authenticator app, or type the secret: {groups}")
+    console = paper()
+    drawn = qr_lines(made.uri, console)
+    for line in drawn:
+        console.print(line)
+    how = "Scan this with an authenticator app, or type" if drawn else "Type into an authenticator app"
+    say(f"{how} the secret: {groups}")
     say(f"The same as a link: {made.uri}")
     say(f"It counts once its code was given: radiusd-mfa mfa confirm {escaped(user.text)}")
 

@@ -28,8 +28,7 @@ from radiusd_mfa.server.nas_table import KindOf, NasTable
 from radiusd_mfa.server.pipeline import Pipeline
 from radiusd_mfa.server.replies import Replies, alive
 from radiusd_mfa.server.udp import Listener
-from radiusd_mfa.store.database import StoreFault
-from radiusd_mfa.usecases.ports import NasStore, SignInStore
+from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
@@ -174,11 +173,11 @@ class Daemon:
 
     def _tell(self, work: Work, verdict: Verdict) -> None:
         """Keep a reply until it is due: a Reject takes a second whatever its reason, and no thread waits for it."""
-        told = _Told(work, self._replies.to(work, verdict))
-        if verdict.outcome is Outcome.REJECT:
-            heapq.heappush(self._late, (work.received + self._config.reject_delay, next(self._numbers), told))
-        else:
-            self._send(told, monotonic())
+        wait = self._config.reject_delay if verdict.outcome is Outcome.REJECT else 0.0
+        self._hold(_Told(work, self._replies.to(work, verdict)), work.received + wait)
+
+    def _hold(self, told: _Told, due: float) -> None:
+        heapq.heappush(self._late, (due, next(self._numbers), told))
 
     def _silence(self, work: Work) -> None:
         """Let the retransmission be worked on as if it were the first."""

@@ -26,8 +26,7 @@ from radiusd_mfa.passwords.pool import HashPool, PoolProblem
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
-from radiusd_mfa.store.database import StoreFault
-from radiusd_mfa.usecases.ports import Settlement, SignInStore
+from radiusd_mfa.usecases.ports import Settlement, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)

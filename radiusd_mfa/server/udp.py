@@ -19,6 +19,9 @@ _IN_PKTINFO: Final = struct.Struct("=i4s4s")
 _DATAGRAM: Final = 4096 + 1
 """RFC 2865 3: the longest packet; one octet more shows what is too long."""
 _AT_ONCE: Final = 256
+_BUFFER: Final = 1 << 20
+"""Octets, as far as the system's limit lets it: room for a burst of some thousand requests, and not for a second's
+worth of them, since under overload all that waits here is late for everybody."""
 _CONTROL: Final = socket.CMSG_SPACE(64)
 
 
@@ -79,6 +82,7 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has its own socket, and its own NASes
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if shared:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.setblocking(False)

@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store.audit import AuditTable
-from radiusd_mfa.store.database import Database, StoreFault
+from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.methods import MethodTable
 from radiusd_mfa.store.nas import NasTable
 from radiusd_mfa.store.people import UserTable
 from radiusd_mfa.store.teams import TeamTable
+from radiusd_mfa.usecases.ports import StoreFault
 
 _TRIES: Final = 3
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class AdministrationStore:
             try:
                 return self._change(work)
             except StoreFault as fault:
-                if not fault.transient:
+                if not is_transient(fault):
                     raise
         return self._change(work)
 

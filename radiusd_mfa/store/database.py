@@ -6,6 +6,7 @@ Owns how SQLite and PostgreSQL are set up; knows no table.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -14,20 +15,24 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from radiusd_mfa.usecases.ports import StoreFault
+
 _GRACE: Final = 0.1
 """Seconds in which a server's own complaint about a slow statement may still come."""
 _TRANSIENT: Final = ("40001", "40P01")
 """PostgreSQL's serialization_failure and deadlock_detected."""
 
 
-class StoreFault(Exception):
-    """The database did not do what it was asked: gone, slow, full, read-only, or not set up."""
+def is_transient(fault: StoreFault) -> bool:
+    """Whether the same transaction may well succeed when it is tried again: a deadlock, or a lost race."""
+    original = getattr(fault.__cause__, "orig", fault.__cause__)
+    return getattr(original, "sqlstate", None) in _TRANSIENT
 
-    @property
-    def transient(self) -> bool:
-        """Whether the same transaction may well succeed when it is tried again: a deadlock, or a lost race."""
-        original = getattr(self.__cause__, "orig", self.__cause__)
-        return getattr(original, "sqlstate", None) in _TRANSIENT
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file of an SQLite database, None for any other."""
+    parts = make_url(url)
+    return Path(parts.database) if parts.get_backend_name() == "sqlite" and parts.database else None
 
 
 class Database:

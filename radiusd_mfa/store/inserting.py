@@ -11,3 +11,10 @@ def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> 
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
     return connection.execute(statement).scalar()
+
+
+def insert_or_replace(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Insert a row, or give the one with the same primary key these values."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values))

@@ -2,17 +2,21 @@
 
 import logging
 from ipaddress import ip_network
+from secrets import token_bytes
 from typing import Any, Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 
 from radiusd_mfa.core.facts import Nas
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.inserting import insert_or_replace
 from radiusd_mfa.usecases.ports import NasEntry
 
 _log: Final = logging.getLogger(__name__)
+_TOUCHED: Final = "touched"
+"""The row of `meta` that says nothing, but can be written."""
 
 
 class NasTableReader:
@@ -32,8 +36,9 @@ class NasTableReader:
 
     def touch(self) -> None:
         """See `NasStore.touch`."""
+        # A new value each time: SQLite writes nothing for one that is there already, and a full disk stays unnoticed.
         with self._database.writing() as connection:
-            connection.execute(update(schema.meta).values(value=schema.meta.c.value))
+            insert_or_replace(connection, schema.meta, {"name": _TOUCHED, "value": token_bytes(8)})
 
     def _entry(self, row: Row[Any]) -> NasEntry | None:
         try:

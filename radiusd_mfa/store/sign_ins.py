@@ -28,8 +28,8 @@ from radiusd_mfa.core.typed import Typed, selectors
 from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
-from radiusd_mfa.store.database import Database, StoreFault
-from radiusd_mfa.usecases.ports import Settlement
+from radiusd_mfa.store.database import Database, is_transient
+from radiusd_mfa.usecases.ports import Settlement, StoreFault
 
 REPEAT: Final = "repeat"
 """The outcome of a row that says: the same text again within the retry grace; the accepted row is the first one."""
@@ -209,7 +209,7 @@ class SignIns:
             try:
                 return work()
             except StoreFault as fault:
-                if not fault.transient:
+                if not is_transient(fault):
                     raise
         return work()
 

@@ -236,7 +236,7 @@ class Books(Protocol):
 
 
 class Administration(Protocol):
-    """The store, as administration sees it; both methods raise `StoreFault` of the store."""
+    """The store, as administration sees it; both methods raise `StoreFault`."""
 
     def change(self, work: Callable[[Books], T]) -> T:
         """Do the work in one transaction; it may be tried again after a deadlock, so it must do nothing else."""

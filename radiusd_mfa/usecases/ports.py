@@ -17,6 +17,10 @@ Entropy = Callable[[int], bytes]
 """So many random octets."""
 
 
+class StoreFault(Exception):
+    """The store did not do what it was asked: gone, slow, full, read-only, or not set up."""
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedChallenge:
     """An Access-Challenge that goes out: the digest of its State, and until when it may be answered."""
@@ -56,7 +60,7 @@ class NasStore(Protocol):
     """The NAS entries, read as a whole every second."""
 
     def read(self) -> Sequence[NasEntry]:
-        """Return all entries; raises `StoreFault` of the store."""
+        """Return all entries; raises `StoreFault`."""
         ...
 
     def touch(self) -> None:
@@ -67,7 +71,7 @@ class NasStore(Protocol):
 class SignInStore(Protocol):
     """The database work of many sign-ins at once; every method is one transaction.
 
-    A method raises `StoreFault` (of the store) where nothing was committed, and then nothing may be answered.
+    A method raises `StoreFault` where nothing was committed, and then nothing may be answered.
     """
 
     def open(self, attempts: Sequence[Attempt]) -> Sequence[Facts]:

@@ -16,7 +16,7 @@ import pyotp
 import pytest
 import segno
 
-from radiusd_mfa.cli import demo, qr
+from radiusd_mfa.cli import qr
 from tests.conftest import Cli
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
@@ -94,11 +94,13 @@ def test_the_qr_code_on_the_terminal_is_the_link_module_by_module(
 ) -> None:
     links = []
 
+    real = qr.qr
+
     def drawn(uri: str) -> str:
         links.append(uri)
-        return qr.qr(uri)
+        return real(uri)
 
-    monkeypatch.setattr(demo, "qr", drawn)
+    monkeypatch.setattr(qr, "qr", drawn)
     ran = cli("demo", "--once", *ANY_PORT, env={"COLUMNS": columns})
     [link] = links
     assert modules(ran.stdout) == [list(row) for row in segno.make(link, error="l", boost_error=False).matrix]
@@ -111,6 +113,14 @@ def test_a_terminal_too_narrow_for_the_qr_code_gets_the_link(cli: Cli) -> None:
     ran = cli("demo", "--once", *ANY_PORT, env={"COLUMNS": "40"})
     assert "█" not in ran.stdout
     assert "otpauth://totp/" in ran.stdout
+
+
+def test_a_terminal_without_blocks_gets_the_link(environ: dict[str, str]) -> None:
+    with running(environ | {"PYTHONIOENCODING": "latin-1"}, "--once") as (process, _output):
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "otpauth://totp/" in shown
+    assert "\\u2588" not in shown
 
 
 def modules(output: str) -> list[list[int]]:

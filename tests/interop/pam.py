@@ -23,6 +23,7 @@ class PamServices:
     """A directory that stands for /etc/pam.d, with one service beside the default that denies everything."""
 
     directory: Path
+    service: str = SERVICE
 
     def __post_init__(self) -> None:
         self._services.mkdir()
@@ -30,7 +31,7 @@ class PamServices:
         stack = (
             f"auth required pam_radius_auth.so conf={self._servers} prompt=Password\naccount required pam_permit.so\n"
         )
-        (self._services / SERVICE).write_text(stack)
+        (self._services / self.service).write_text(stack + "session required pam_permit.so\n")
 
     def ask(self, server: str, source: str) -> None:
         """Let the service ask `server` from the address `source`."""

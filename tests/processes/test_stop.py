@@ -32,7 +32,7 @@ def test_what_was_committed_when_it_ended_was_answered(world: World, nodes: Node
     node.process.popen.send_signal(signal.SIGTERM)
     assert node.process.wait() == 0
     nas.socket.settimeout(0.5)
-    replies = set()
+    replies: set[int] = set()
     while len(replies) < len(world.audit()):
         octets = nas.socket.recv(4097)  # a reply that is missing is a timeout here
         assert octets[0] == Code.ACCESS_ACCEPT

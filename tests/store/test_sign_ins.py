@@ -13,8 +13,8 @@ from radiusd_mfa.core import throttle
 from radiusd_mfa.core.facts import Attempt, Nas
 from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep
 from radiusd_mfa.store import schema
-from radiusd_mfa.store.database import Database, StoreFault
-from radiusd_mfa.usecases.ports import Settlement
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.usecases.ports import Settlement, StoreFault
 from tests.support.attempts import Desk
 from tests.support.world import TestUser, World
 
