@@ -3,14 +3,14 @@
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Final
 
 from bench.lib.load import TIMEOUT, TRIES, Outcome, Plan, schedule, start
 from bench.lib.ours import Server
 from bench.lib.processes import busy, used
-from bench.lib.tickets import Ledger
+from bench.lib.tickets import CURRENT_ONLY, Ledger
 
 _BUILD: Final = 60e-6
 """Seconds to make a packet: generous, the machine may be slow."""
@@ -87,19 +87,16 @@ def opened(
     timeout: float = TIMEOUT,
     tries: int = TRIES,
     among: Sequence[int] | None = None,
-    at_once: bool = False,
 ) -> Measured:
-    """Send Poisson arrivals for phases of (rate, seconds); `wrong_share` of them with a wrong code.
-
-    `at_once`: a code is only good when its request is answered at once, as no server of the window (0, 0) could.
-    """
+    """Send Poisson arrivals for phases of (rate, seconds); `wrong_share` of them with a wrong code."""
     chance = random.Random(seed)
     arrivals = schedule(phases, chance)
     if among is not None:
         del arrivals[len(among) :]
     total = sum(seconds for _rate, seconds in phases)
-    begin = _begin(subject, len(arrivals), total if total < subject.ledger.population.period else 0.0)
-    patience = 0.0 if at_once else timeout * tries
+    patience = 0.0 if subject.ledger.window == CURRENT_ONLY else timeout * tries
+    # A run that is longer than a step gives each request the code of its own time.
+    begin = _begin(subject, len(arrivals), total + timeout * tries if total < subject.ledger.population.period else 0.0)
     spans = [(begin + at, begin + at + patience) for at in arrivals]
     tickets = subject.ledger.take(spans, among=among)
     del arrivals[len(tickets) :]
@@ -131,7 +128,7 @@ def _begin(subject: Subject, count: int, total: float) -> float:
         begin = time.time() + _SPAWN + count * _BUILD
         if not ledger.window.behind:  # only the current step is taken: stay inside it
             left = period - begin % period
-            begin += left + 0.2 if left < total + _MARGIN else 0.0
+            begin += left + 0.2 if left < min(total + _MARGIN, period - 1.0) else 0.0
         wanted = min(count, ledger.population.size)
         if ledger.left(begin, begin + total + _MARGIN) >= wanted or time.time() > until:
             return begin
@@ -139,7 +136,7 @@ def _begin(subject: Subject, count: int, total: float) -> float:
 
 
 def _measured(subject: Subject, plan: Plan) -> Measured:
-    process, receiver = start(replace(plan))
+    process, receiver = start(plan)
     roots = {"server": subject.server.pid, **subject.others}
     try:
         _expect(receiver.recv(), "begun")

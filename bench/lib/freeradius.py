@@ -197,11 +197,8 @@ class Peer:
         )
         (home / "radiusd.conf").write_text(text)
         _hand_over(self.directory)
-        log = home / "radius.log"
-        log.unlink(missing_ok=True)
-        program = Program([PROGRAM, "-f", "-d", str(home), "-n", "radiusd", "-l", str(log)], log=home / "output.log")
-        program.log.unlink()
-        program.log.symlink_to(log)  # it says on its own log that it is ready
+        command = [PROGRAM, "-f", "-l", "stdout", "-d", str(home), "-n", "radiusd"]
+        program = Program(command, log=home / "output.log")
         try:
             program.wait_for("Ready to process requests")
             yield Server(program.pid, ("127.0.0.1", port), 0.0)

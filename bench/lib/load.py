@@ -25,6 +25,8 @@ from radiusd_mfa.radius.wire import Code
 TIMEOUT: Final = 3.0
 TRIES: Final = 3
 BIN: Final = 0.5
+PROMPT: Final = 1.0
+"""Seconds in which a person notices no wait."""
 _GRACE: Final = 0.5
 _MOST_PORTS: Final = 3000
 
@@ -198,14 +200,17 @@ def _outcome(plan: Plan, client: Client, *, begun: float, began: float, stop: fl
 
 
 def _bins(plan: Plan, client: Client, began: float, sent: list[int]) -> list[dict[str, float]]:
-    """Count by the half second: what was offered and how much of it got in, and what got in then."""
+    """Count right sign-ins by the half second: offered, got in at last, got in at once, and Accepts that came then."""
     count = int((plan.seconds + plan.timeout * plan.tries + _GRACE) / BIN) + 1
-    bins = [{"at": index * BIN, "offered": 0.0, "got_in": 0.0, "accepts": 0.0} for index in range(count)]
+    bins = [{"at": index * BIN, "offered": 0.0, "got_in": 0.0, "prompt": 0.0, "accepts": 0.0} for index in range(count)]
     for number in sent:
+        if number in plan.wrong:
+            continue
         at = min(count - 1, int((client.sent_at[number] - began) / BIN))
         bins[at]["offered"] += 1
         if client.state[number] == Code.ACCESS_ACCEPT:
             bins[at]["got_in"] += 1
+            bins[at]["prompt"] += client.answered_at[number] - client.sent_at[number] <= PROMPT
             bins[min(count - 1, int((client.answered_at[number] - began) / BIN))]["accepts"] += 1
     return bins
 

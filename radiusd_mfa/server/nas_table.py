@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
+from radiusd_mfa.radius.attributes import AttributeProblem
 from radiusd_mfa.radius.packet import NasRules, ReplyMessageAuthenticator
 from radiusd_mfa.usecases.ports import NasEntry
 
@@ -42,8 +43,9 @@ class NasTable:
         """Take over the entries, if they changed."""
         if entries == self._entries:
             return
-        known = [(entry.network, KnownNas(entry, self._rules(entry))) for entry in entries]
-        self._networks = sorted(known, key=lambda pair: pair[0].prefixlen, reverse=True)
+        known = [known for entry in entries if (known := self._known(entry)) is not None]
+        by_network = [(each.entry.network, each) for each in known]
+        self._networks = sorted(by_network, key=lambda pair: pair[0].prefixlen, reverse=True)
         self._entries = entries
         self._by_address = {}
 
@@ -59,6 +61,14 @@ class NasTable:
     def _find(self, address: str) -> KnownNas | None:
         source = ip_address(address.partition("%")[0])  # a link-local address carries its interface
         return next((known for network, known in self._networks if source in network), None)
+
+    def _known(self, entry: NasEntry) -> KnownNas | None:
+        try:
+            return KnownNas(entry, self._rules(entry))
+        except (AttributeProblem, ValueError) as problem:
+            # Other programs write to the table too: what one entry has wrong must not keep the others from changing.
+            _log.error("NAS entry %s can't be used: %s", entry.nas.name, problem)
+            return None
 
     def _rules(self, entry: NasEntry) -> NasRules:
         return NasRules(

@@ -2,6 +2,9 @@
 
 Arrays go in, `unnest` makes them rows. Rows are locked in key order, so that two nodes don't deadlock. The planner
 settings of `database` matter: left alone, PostgreSQL takes a batch of 32 for large and scans whole tables.
+
+What a verdict grants rests on the user's row, which is locked (`granted`): who changes a password or disables a user
+at that moment is waited for, and the row judged again, so that nothing rests on the old row after that commit.
 """
 
 from collections.abc import Sequence
@@ -101,14 +104,17 @@ _REREAD: Final = f"WITH {_ASKED}, {_NO_CHARGES} {_FACTS}"
 _SETTLE: Final = f"""
 WITH {_given("w", _ROW_COLUMNS)},
     redeemed AS (DELETE FROM challenges c USING w WHERE c.state = w.redeem RETURNING w.position),
+    granted AS (
+        SELECT w.position FROM w JOIN users u ON u.id = w.user_id
+         WHERE NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to
+         ORDER BY u.id FOR SHARE OF u
+    ),
     open AS (
         SELECT w.* FROM w
          WHERE (w.redeem IS NULL OR w.position IN (SELECT position FROM redeemed))
            AND (w.issue IS NULL OR EXISTS (SELECT 1 FROM nas WHERE nas.id = w.nas_id))
            AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.request = w.request)
-           AND (w.granted_to IS NULL OR EXISTS (
-                SELECT 1 FROM users u
-                 WHERE u.id = w.user_id AND NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to))
+           AND (w.granted_to IS NULL OR w.position IN (SELECT position FROM granted))
     ),
     stepped AS (
         UPDATE methods m SET watermark = o.step, last_request = o.request, last_used_at = o.at

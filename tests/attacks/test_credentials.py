@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from radiusd_mfa.app import LocalHashing
 from radiusd_mfa.core.backup_codes import LETTERS
@@ -20,11 +20,11 @@ from radiusd_mfa.core.throttle import parse
 from radiusd_mfa.passwords.local import make_hash
 from radiusd_mfa.radius.wire import Code, PacketError
 from radiusd_mfa.store import schema
-from radiusd_mfa.store.administration import AdministrationStore
+from radiusd_mfa.store.administration import AdministrationStore, OpenBooks
 from radiusd_mfa.usecases import codes, enrol, people
 from radiusd_mfa.usecases.changes import Refusal
 from tests.support.clock import Clock
-from tests.support.taps import Tap
+from tests.support.taps import Tap, eventually
 from tests.support.world import CHEAP, Reply, TestNas, TestUser, World
 
 ACCEPT, REJECT, CHALLENGE = Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE
@@ -520,3 +520,81 @@ def test_a_running_period_dies_with_its_credentials(world: World, clock: Clock, 
         assert nas.ask("alice", typed).code is REJECT
     with world.database.reading() as connection:
         assert connection.execute(select(schema.verifications)).all() == []
+
+
+class Administrator(Thread):
+    """Changes the password in a transaction that is still open when the sign-in is settled."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self._written = Event()
+
+    def begin(self, _: object) -> None:
+        """Start, once; return when the change is written and not committed."""
+        if not self._written.is_set():
+            self.start()
+            assert self._written.wait(20)
+
+    def run(self) -> None:
+        with self._world.database.writing() as connection:
+            books = OpenBooks(connection, self._world.keys)
+            alice = books.people.lock("alice")
+            assert alice is not None
+            books.people.set_password_hash(alice.id, make_hash("another", profile=CHEAP))
+            books.people.forget_periods(alice.id)
+            self._written.set()
+            eventually(self._somebody_waits)
+
+    def _somebody_waits(self) -> bool:
+        if self._world.database.dialect == "sqlite":
+            return True  # there is one writer: who settles waits for this transaction, or has not come yet
+        with self._world.database.reading() as connection:
+            return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar())
+
+
+def asked_during_a_change(world: World, nas: TestNas, tap: Tap, typed: bytes, **options: Any) -> Reply:
+    administrator = Administrator(world)
+    tap.before_settle = administrator.begin
+    reply = nas.ask("alice", typed, timeout=20, **options)
+    administrator.join(20)
+    return reply
+
+
+def test_a_change_that_commits_while_a_sign_in_is_settled_comes_first(world: World, clock: Clock) -> None:
+    """And nothing is left behind that would take the same text again within the grace."""
+    world.nas(retry_grace=60)
+    alice = world.user()
+    tap = Tap()
+    with world.daemon(wrap=tap.around) as running:
+        nas = world.client(running)
+        nas.ask("alice", b"hunter2")
+        typed = f"hunter2{alice.code(at=clock.at)}".encode()
+        assert asked_during_a_change(world, nas, tap, typed).code is REJECT
+        assert nas.ask("alice", typed).code is REJECT
+    assert watermark(world, alice) == 0
+
+
+def test_a_change_that_commits_while_a_challenge_is_settled_leaves_none(world: World, clock: Clock) -> None:
+    world.nas(challenge=True)
+    world.user()
+    tap = Tap()
+    with world.daemon(wrap=tap.around) as running:
+        nas = world.client(running)
+        nas.ask("alice", b"letmein")
+        clock.at += 5
+        assert asked_during_a_change(world, nas, tap, b"hunter2").code is REJECT
+    with world.database.reading() as connection:
+        assert connection.execute(select(schema.challenges)).all() == []
+
+
+def test_a_change_that_commits_while_an_answer_is_settled_comes_first(world: World, clock: Clock) -> None:
+    world.nas(challenge=True)
+    alice = world.user()
+    tap = Tap()
+    with world.daemon(wrap=tap.around) as running:
+        nas = world.client(running)
+        state = nas.ask("alice", b"hunter2").state
+        typed = alice.code(at=clock.at).encode()
+        assert asked_during_a_change(world, nas, tap, typed, state=state).code is REJECT
+    assert watermark(world, alice) == 0

@@ -1,0 +1,104 @@
+"""The answer leaves from the address and port that were asked (CLIENTS 6)."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from radiusd_mfa.radius.wire import Code
+from radiusd_mfa.server.daemon import Daemon
+from radiusd_mfa.server.udp import Listener, ListenProblem
+from tests.support.world import World
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """Sockets know no database."""
+    return sqlite_url
+
+
+@pytest.fixture
+def everywhere(world: World) -> Iterator[Daemon]:
+    world.nas()
+    world.nas("six", "::1/128")
+    with world.daemon("0.0.0.0:0") as running:
+        yield running
+
+
+def port_of(daemon: Daemon) -> str:
+    return daemon.addresses[0].rpartition(":")[2]
+
+
+@pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.5", "127.200.3.4"])
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.9"])
+def test_a_reply_comes_from_the_address_that_was_asked(
+    world: World, everywhere: Daemon, asked: str, source: str
+) -> None:
+    alice, port = world.user(), port_of(everywhere)
+    nas = world.client(f"{asked}:{port}", source=source)
+    nas.socket.connect((asked, int(port)))  # from now on the kernel takes replies from there alone
+    octets, authenticator = nas.request("alice", alice.typed())
+    for _ in range(2):  # the second is the answer to a retransmission
+        nas.socket.send(octets)
+        reply = nas.receive(authenticator)
+        assert reply is not None
+        assert reply.code is Code.ACCESS_ACCEPT
+    rejected, authenticator = nas.request("alice", b"wrong")
+    nas.socket.send(rejected)
+    assert nas.receive(authenticator) is not None
+
+
+def test_a_reply_over_ipv6_comes_from_the_address_that_was_asked(world: World) -> None:
+    world.nas("six", "::1/128")
+    alice = world.user()
+    with world.daemon("[::]:0") as daemon:
+        port = int(port_of(daemon))
+        nas = world.client(f"[::1]:{port}", source="::1")
+        nas.socket.connect(("::1", port))
+        octets, authenticator = nas.request("alice", alice.typed())
+        nas.socket.send(octets)
+        reply = nas.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+
+
+def test_both_families_share_a_port_and_keep_their_addresses(world: World, everywhere: Daemon) -> None:
+    """`::` must not take IPv4 too, whose clients would be seen at mapped addresses."""
+    with world.daemon(f"[::]:{port_of(everywhere)}") as six:
+        assert world.client(f"127.0.0.1:{port_of(everywhere)}").status() is not None
+        assert world.client(f"[::1]:{port_of(six)}", source="::1").status() is not None
+
+
+def test_an_address_in_use_is_named() -> None:
+    one = Listener("127.0.0.1", 0)
+    try:
+        host, _, port = one.shown.rpartition(":")
+        with pytest.raises(ListenProblem, match=f"127.0.0.1:{port}.*in use"):
+            Listener(host, int(port))
+    finally:
+        one.close()
+
+
+def test_a_client_that_is_gone_disturbs_nobody(world: World, everywhere: Daemon) -> None:
+    """Its port answers our reply with an ICMP error, which the kernel reports at our next call."""
+    alice = world.user()
+    nas = world.client(f"127.0.0.1:{port_of(everywhere)}")
+    for _ in range(20):
+        gone = world.client(f"127.0.0.1:{port_of(everywhere)}")
+        octets, _ = gone.request("nobody", b"hunter2")
+        gone.send(octets)
+        gone.close()
+    assert nas.ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
+
+
+def test_a_datagram_longer_than_any_packet_is_no_packet(world: World, everywhere: Daemon) -> None:
+    alice = world.user()
+    nas = world.client(f"127.0.0.1:{port_of(everywhere)}")
+    octets, authenticator = nas.request("alice", alice.typed())
+    nas.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    nas.send((octets[:2] + (5000).to_bytes(2) + octets[4:]).ljust(5000, b"\0"))
+    nas.send(octets.ljust(9000, b"\0"))  # padding after Length, however much, is ignored
+    reply = nas.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+    assert everywhere.drops.counts.total() == 1
