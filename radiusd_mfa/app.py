@@ -16,9 +16,11 @@ from typing import Final
 
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.keys import KeyProblem, KeyRing
+from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
@@ -27,7 +29,7 @@ from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
-from radiusd_mfa.usecases.sign_in import SignIn
+from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
 __all__ = [
     "FAULTS",
@@ -73,6 +75,10 @@ class LocalHashing:
     def is_cheap(self, stored: str) -> bool:
         """See `Passwords.is_cheap`."""
         return is_cheap(stored)
+
+    def remembers(self, _password: str, _stored: str) -> bool:
+        """See `Passwords.remembers`: that is the cache's to know."""
+        return False
 
     def dummy(self) -> str:
         """See `Passwords.dummy`."""
@@ -161,12 +167,22 @@ class App:
     @cached_property
     def sign_in(self) -> SignIn:
         """The steps of a sign-in."""
-        return SignIn(self.keys, self.hashing, self.config.challenge_lifetime)
+        return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
 
     def daemon(self, listen: Sequence[Endpoint] = ()) -> Daemon:
         """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
+        return self.daemon_on([Listener.bind(endpoint) for endpoint in listen or self.config.listen])
+
+    def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
+        """Make the RADIUS server on sockets that are bound already."""
         parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of)
-        return Daemon(parts, listen or self.config.listen)
+        return Daemon(parts, listeners)
+
+    def _passwords(self) -> Passwords:
+        seconds = self.config.password_cache
+        if not seconds:
+            return self.hashing
+        return PasswordCache(self.hashing, seconds=seconds, key=self.entropy(32), clock=time.monotonic)
 
     def sealed_by_key(self) -> Counter[str]:
         """Count what each key has sealed in the database."""

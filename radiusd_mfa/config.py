@@ -45,6 +45,8 @@ class Config:
     portal_url: str | None
     issuer: str
     hash_threads: int
+    workers: int
+    password_cache: float
     database_deadline: float
     reject_delay: float
     challenge_lifetime: float
@@ -97,6 +99,8 @@ KEYS = (
     Key("portal_url", "none", read.portal_url),
     Key("issuer", "radiusd-mfa", read.issuer),
     Key("hash_threads", "one a CPU", read.whole(1, 256)),
+    Key("workers", "1", read.whole(1, 64)),
+    Key("password_cache", "0", read.number(0, 3600)),
     Key("database_deadline", "1.5", read.number(0.05, 30)),
     Key("reject_delay", "1.0", read.number(0, 5)),
     Key("challenge_lifetime", "120", read.number(10, 900)),
@@ -173,6 +177,8 @@ def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int)
     values.setdefault("portal_url", None)
     values.setdefault("issuer", "radiusd-mfa")
     values.setdefault("hash_threads", os.cpu_count() or 1)
+    values.setdefault("workers", 1)
+    values.setdefault("password_cache", 0.0)
     values.setdefault("database_deadline", 1.5)
     values.setdefault("reject_delay", 1.0)
     values.setdefault("challenge_lifetime", 120.0)

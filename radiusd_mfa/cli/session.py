@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from pathlib import Path
 from typing import IO, Any, Concatenate, Final, ParamSpec, TypeVar
@@ -54,6 +54,10 @@ class Session:
         if self._config is None:
             self._config = Config.load(self.config_file, os.environ)
         return self._config
+
+    def narrow(self, **settings: Any) -> None:  # noqa: ANN401 - any setting
+        """Replace settings for this process."""
+        self._config = replace(self.config, **settings)
 
     def open(self) -> App:
         """Open the App, until the command ends."""

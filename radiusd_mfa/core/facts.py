@@ -52,11 +52,17 @@ class Attempt:
     state: bytes | None = None
     """Digest of the State attribute, where there was one."""
 
-    @property
-    def charge(self) -> Charge:
-        """What the throttle is charged for this attempt, before anything is checked."""
+    charge: Charge = field(init=False, repr=False)
+    """What the throttle is charged for this attempt, before anything is checked."""
+    charged: str = field(init=False, repr=False)
+    """The charge as it is written into the history."""
+
+    def __post_init__(self) -> None:
+        """Work the charge out once: it is needed at every stage."""
         device = blake2s(self.device.encode(), digest_size=4).hexdigest()
-        return Charge(self.at, PENDING, self.nas.id, device, self.text.hex(), self.request.hex())
+        charge = Charge(self.at, PENDING, self.nas.id, device, self.text.hex(), self.request.hex())
+        object.__setattr__(self, "charge", charge)
+        object.__setattr__(self, "charged", str(charge))
 
 
 class MethodKind(StrEnum):

@@ -111,7 +111,10 @@ def _found(
 ) -> Iterator[tuple[str, TotpCode | BackupCode]]:
     """Yield what is left and the code: first the readings with a separator between the two, then those without."""
     # A TOTP code ends in a digit and a backup code in a letter, so the last character tells which may be there.
-    pieces = [cut(text, length) for length in (*digit_lengths, *_BACKUP_CODE_LENGTHS)]
+    lengths: Collection[int] = (*digit_lengths, *_BACKUP_CODE_LENGTHS)
+    if cut is _at_the_end:
+        lengths = digit_lengths if text[-1:].isdigit() else _BACKUP_CODE_LENGTHS
+    pieces = [cut(text, length) for length in lengths]
     codes = [
         (rest, code)
         for rest, piece in pieces

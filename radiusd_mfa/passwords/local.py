@@ -118,6 +118,8 @@ def verify(password: str, stored: str) -> bool:
     that is no wrong password.
     """
     try:
+        if _is_ssha256(stored):
+            return _verify_ssha256(password.encode(), *_split_ssha256(stored))
         scheme = recognise(stored)
     except HashProblem:
         return False
@@ -130,7 +132,7 @@ def verify(password: str, stored: str) -> bool:
             # crypt(3) ends a password at NUL, so no such password was ever hashed.
             return "\0" not in password and bool(sha512_crypt.verify(password.encode(), stored))
         case Scheme.SSHA256:
-            return _verify_ssha256(password.encode(), *_split_ssha256(stored))
+            return False  # was checked above, on the short way
         case other:
             assert_never(other)
 

@@ -3,8 +3,9 @@
 Owns the hiding and its lengths. Knows no packet; whether the password is right is for others.
 """
 
-from hashlib import md5
 from typing import Final
+
+from radiusd_mfa.radius.md5 import md5
 
 PASSWORD_LIMIT: Final = 128
 """Octets of the longest password, padded or not (RFC 2865 5.2)."""
@@ -19,9 +20,9 @@ def fits(hidden: bytes) -> bool:
 def reveal(hidden: bytes, *, secret: bytes, authenticator: bytes) -> bytes:
     """Recover the password without its padding; a NUL inside it stays, so `pw NUL x` never becomes `pw`."""
     # b1 = MD5(S + RA), b2 = MD5(S + c(1)), ...: each pad depends on the hidden block before it.
-    pads = md5(secret + authenticator, usedforsecurity=False).digest()
+    pads = md5(secret + authenticator).digest()
     for at in range(_BLOCK, len(hidden), _BLOCK):
-        pads += md5(secret + hidden[at - _BLOCK : at], usedforsecurity=False).digest()
+        pads += md5(secret + hidden[at - _BLOCK : at]).digest()
     return _xor(hidden, pads).rstrip(b"\0")
 
 
@@ -32,7 +33,7 @@ def hide(password: bytes, *, secret: bytes, authenticator: bytes) -> bytes:
     hidden = []
     before = authenticator
     for at in range(0, len(padded), _BLOCK):
-        before = _xor(padded[at : at + _BLOCK], md5(secret + before, usedforsecurity=False).digest())
+        before = _xor(padded[at : at + _BLOCK], md5(secret + before).digest())
         hidden.append(before)
     return b"".join(hidden)
 

@@ -5,10 +5,10 @@ signature is asked for is for packet.py and client.py.
 """
 
 from functools import lru_cache
-from hashlib import md5
 from hmac import compare_digest
-from typing import Final, Protocol
+from typing import Final
 
+from radiusd_mfa.radius.md5 import Digest, md5
 from radiusd_mfa.radius.wire import HEADER, Attribute, Cause, Packet, PacketError
 
 _BLANK: Final = bytes(16)
@@ -17,19 +17,13 @@ _KIND: Final = Attribute.MESSAGE_AUTHENTICATOR.value
 _START: Final = bytes((_KIND, 18))
 
 
-class _Digest(Protocol):
-    def copy(self) -> "_Digest": ...
-    def update(self, octets: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-
-
 @lru_cache(maxsize=4096)
-def _keyed(secret: bytes) -> tuple[_Digest, _Digest]:
+def _keyed(secret: bytes) -> tuple[Digest, Digest]:
     """Both digests of RFC 2104 2 with the key's block already in them, one pair for each NAS."""
-    key = secret if len(secret) <= _BLOCK else md5(secret, usedforsecurity=False).digest()
+    key = secret if len(secret) <= _BLOCK else md5(secret).digest()
     key = key.ljust(_BLOCK, b"\0")
-    inner = md5(bytes([octet ^ 0x36 for octet in key]), usedforsecurity=False)
-    outer = md5(bytes([octet ^ 0x5C for octet in key]), usedforsecurity=False)
+    inner = md5(bytes([octet ^ 0x36 for octet in key]))
+    outer = md5(bytes([octet ^ 0x5C for octet in key]))
     return inner, outer
 
 
@@ -48,7 +42,7 @@ def hmac_md5(octets: bytes, secret: bytes) -> bytes:
 
 def response_authenticator(start: bytes, request_authenticator: bytes, attributes: bytes, secret: bytes) -> bytes:
     """Digest a reply whose first four octets are `start` (RFC 2865 3)."""
-    return md5(start + request_authenticator + attributes + secret, usedforsecurity=False).digest()
+    return md5(start + request_authenticator + attributes + secret).digest()
 
 
 def check_message_authenticator(packet: Packet, *, signed: bytes, secret: bytes) -> None:

@@ -1,7 +1,6 @@
-"""The daemon: one loop that owns the sockets, the duplicates and the clock of delayed replies; threads do the rest.
+"""The daemon: one loop that owns the sockets, the duplicates, the pipeline and the clock of delayed replies.
 
-Everything that touches `Exchanges` or a socket happens in the loop's thread, so neither needs a lock. The pipeline's
-threads leave verdicts in an outbox and wake the loop.
+Other threads only hash passwords and read the NAS entries; so nothing here needs a lock.
 """
 
 import heapq
@@ -10,7 +9,6 @@ import os
 import selectors
 import signal
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +17,7 @@ from threading import Event, Thread
 from time import monotonic, time
 from typing import Final
 
-from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.config import Config
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.passwords.pool import HashPool
 from radiusd_mfa.radius.exchange import Exchanges
@@ -37,6 +35,8 @@ _log: Final = logging.getLogger(__name__)
 EXCHANGES: Final = 65_536
 REFRESH: Final = 1.0
 """Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
+_WAITED: Final = 0.0005
+"""Seconds: a select that took longer did wait, so what it found has just come."""
 PATIENCE: Final = 5.0
 """Seconds in which SIGTERM lets the sign-ins that were taken finish."""
 
@@ -59,9 +59,9 @@ class _Told:
 
 
 class Daemon:
-    """Binds at once, so that whoever made it knows the addresses; `run` serves until `stop`."""
+    """Serves on sockets that are bound already: `run` returns after `stop`."""
 
-    def __init__(self, parts: Parts, listen: Sequence[Endpoint]) -> None:
+    def __init__(self, parts: Parts, listeners: Sequence[Listener]) -> None:
         self._config: Final = parts.config
         self._nas = parts.nas
         self.drops: Final = Drops()
@@ -70,16 +70,15 @@ class Daemon:
         self._exchanges = Exchanges(EXCHANGES)
         self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops)
         self._replies = Replies(parts.sign_in, parts.config.portal_url)
-        self._listeners = [Listener(endpoint.host, endpoint.port) for endpoint in listen]
+        self._listeners = listeners
         self._pool = HashPool(parts.config.hash_threads)
-        self._outbox: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Closed with the last reference, not with the sockets: `stop` and a late hash thread may still write to it, and
         # a number that is free again belongs to somebody else.
         weakref.finalize(self, os.close, self._wake)
         self._late: list[tuple[float, int, _Told]] = []
         self._numbers = count()
-        self._in_work = 0
+        self._looked = monotonic()
         self._stopping = Event()
         self._pipeline = Pipeline(
             store=parts.sign_ins,
@@ -88,6 +87,7 @@ class Daemon:
             health=self._health,
             drops=self.drops,
             deadline=self._deadline,
+            wake=partial(os.eventfd_write, self._wake, 1),
             tell=self._tell,
             silence=self._silence,
         )
@@ -108,6 +108,7 @@ class Daemon:
             selector.register(self._wake, selectors.EVENT_READ)
             ready()
             self._serve(selector)
+            self._turn(selector, patience=0.0)  # what has arrived by now is taken too
             for listener in self._listeners:
                 selector.unregister(listener.socket)
             self._finish(selector)
@@ -130,28 +131,30 @@ class Daemon:
 
     def _finish(self, selector: selectors.BaseSelector) -> None:
         until = monotonic() + PATIENCE
-        while (self._in_work or self._late or self._outbox) and (left := until - monotonic()) > 0:
+        while not (self._pipeline.idle and not self._late) and (left := until - monotonic()) > 0:
             self._turn(selector, left)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
-        works: list[Work] = []
-        for key, _events in selector.select(self._until_next_reply(patience)):
+        before = monotonic()
+        ready = selector.select(0.0 if self._pipeline.busy else self._until_next_reply(patience))
+        now = monotonic()
+        # What was there when we looked may have come as early as we looked last, and a late answer helps nobody.
+        received = now if now - before > _WAITED else self._looked
+        for key, _events in ready:
             if key.data is None:
                 os.eventfd_read(self._wake)
             else:
-                works += self._received(key.data)
-        self._in_work += len(works)
-        if works:
-            self._pipeline.offer(works)
-        while self._outbox:
-            self._outbox.popleft()()
+                self._receive(key.data, received=received)
+        self._looked = monotonic()
+        if self._pipeline.busy:
+            self._pipeline.turn()
         self._send_what_is_due()
 
-    def _received(self, listener: Listener) -> list[Work]:
-        now, at = monotonic(), time()
+    def _receive(self, listener: Listener, *, received: float) -> None:
+        at = time()
         works = []
         for datagram in listener.drain():
-            match self._intake.read(datagram, now=now, at=at):
+            match self._intake.read(datagram, now=received, at=at):
                 case Work() as work:
                     works.append(work)
                 case Status() as status:
@@ -161,34 +164,24 @@ class Daemon:
                     listener.send(octets, datagram)
                 case None:
                     pass
-        return works
+        self._pipeline.offer(works)
 
     def _deadline(self, work: Work) -> float:
         """Return when the client must have given up, in monotonic seconds; a retransmission renews it."""
         seen = self._exchanges.last_seen(*work.exchange)
         return (work.received if seen is None else seen) + self._config.request_deadline
 
-    def _tell(self, told: Sequence[tuple[Work, Verdict]]) -> None:
-        """Take over what was committed; called by the pipeline's threads."""
-        for work, verdict in told:
-            wait = self._config.reject_delay if verdict.outcome is Outcome.REJECT else 0.0
-            one = _Told(work, self._replies.to(work, verdict))
-            self._outbox.append(partial(self._hold, one, work.received + wait))
-        os.eventfd_write(self._wake, 1)
-
-    def _silence(self, work: Work) -> None:
-        """Let the retransmission be worked on as if it were the first; called by the pipeline's threads."""
-        self._outbox.append(partial(self._forget, work))
-        os.eventfd_write(self._wake, 1)
-
-    def _forget(self, work: Work) -> None:
-        self._in_work -= 1
-        self._exchanges.forget(*work.exchange)
+    def _tell(self, work: Work, verdict: Verdict) -> None:
+        """Keep a reply until it is due: a Reject takes a second whatever its reason, and no thread waits for it."""
+        wait = self._config.reject_delay if verdict.outcome is Outcome.REJECT else 0.0
+        self._hold(_Told(work, self._replies.to(work, verdict)), work.received + wait)
 
     def _hold(self, told: _Told, due: float) -> None:
-        """Keep a reply until it is due: a Reject takes a second whatever its reason, and no thread waits for it."""
-        self._in_work -= 1
         heapq.heappush(self._late, (due, next(self._numbers), told))
+
+    def _silence(self, work: Work) -> None:
+        """Let the retransmission be worked on as if it were the first."""
+        self._exchanges.forget(*work.exchange)
 
     def _until_next_reply(self, patience: float | None) -> float | None:
         if not self._late:
@@ -226,6 +219,5 @@ class Daemon:
 
     def _close(self) -> None:
         self._pool.close(timeout=1.0)
-        self._pipeline.close()
         for listener in self._listeners:
             listener.close()

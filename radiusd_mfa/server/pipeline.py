@@ -1,18 +1,21 @@
-"""The way of many sign-ins at once: open, examine, answer, decide, settle. Two threads and the hash threads.
+"""The way of many sign-ins at once: open, examine, answer, decide, settle; two transactions for all of them.
 
     intake --> [open: one transaction] --> examine --+--> cheap hash ------------+--> [settle: one transaction] --> out
                         ^                            +--> hash threads, fair ----+            |
                         +--------------------- a claim was lost: judged again ----------------+
 
-While one batch commits, the next gathers. A verdict leaves only after its commit; where the database fails, nothing
-leaves, and the client's retransmission is worked on as if it were the first (I4).
+All of it runs in the loop's thread, except the expensive hashes. While a batch commits, the next one gathers in the
+socket: at low load a batch is one sign-in and waits for nobody, under load batches grow by themselves. Threads for the
+stages were tried: they spent their time waiting for the interpreter's lock (docs/decisions/0007).
+
+A verdict leaves only after its commit; where the database fails, nothing leaves, and the client's retransmission is
+worked on as if it were the first (I4).
 """
 
 import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import Thread
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -20,7 +23,6 @@ from radiusd_mfa.core.facts import Attempt, Facts
 from radiusd_mfa.core.judge import Question, Right, decide, examine
 from radiusd_mfa.core.verdict import Verdict
 from radiusd_mfa.passwords.pool import HashPool, PoolProblem
-from radiusd_mfa.server.batches import Batches
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
@@ -37,7 +39,10 @@ TRIES: Final = 4
 
 
 class Pipeline:
-    """Runs sign-ins; `tell` gets each verdict after its commit, `silence` each sign-in that ends without one."""
+    """Runs sign-ins; `tell` gets each verdict after its commit, `silence` each sign-in that ends without one.
+
+    `deadline` says when a client must have given up, `wake` ends the loop's wait; both may be called in hash threads.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,8 @@ class Pipeline:
         health: Health,
         drops: Drops,
         deadline: Callable[[Work], float],
-        tell: Callable[[Sequence[tuple[Work, Verdict]]], None],
+        wake: Callable[[], None],
+        tell: Callable[[Work, Verdict], None],
         silence: Callable[[Work], None],
     ) -> None:
         self._store = store
@@ -57,34 +63,41 @@ class Pipeline:
         self._health = health
         self._drops = drops
         self._deadline = deadline
+        self._wake = wake
         self._tell = tell
         self._silence = silence
-        self._opening: Batches[Work] = Batches(CAPACITY)
-        self._settling: Batches[tuple[Work, Settlement]] = Batches(sys.maxsize)
-        self._threads = [
-            Thread(target=self._run, args=(self._opening, self._open), name="open", daemon=True),
-            Thread(target=self._run, args=(self._settling, self._settle), name="settle", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._opening: deque[Work] = deque()
+        self._answers: deque[tuple[Work, Question, Right | BaseException | None]] = deque()
+        self._settling: deque[tuple[Work, Settlement]] = deque()
+        self._hashing = 0
 
-    def offer(self, works: Sequence[Work]) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether a turn has something to do now."""
+        return bool(self._opening or self._answers or self._settling)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was taken is told or silenced."""
+        return not self.busy and not self._hashing
+
+    def offer(self, works: Iterable[Work]) -> None:
         """Take in what there is room for; the rest is dropped before it has cost anything."""
-        for work in self._opening.offer(works):
-            self._drop(work, OVERLOAD)
+        for work in works:
+            if len(self._opening) < CAPACITY:
+                self._opening.append(work)
+            else:
+                self._drop(work, OVERLOAD)
 
-    def close(self) -> None:
-        """End the threads, after what they have taken."""
-        self._opening.close()
-        self._threads[0].join(timeout=1.0)
-        self._settling.close()
-        self._threads[1].join(timeout=1.0)
+    def turn(self) -> None:
+        """Open a batch, take the answers of the hash threads, settle a batch."""
+        self._open(_taken(self._opening))
+        while self._answers:
+            self._hashing -= 1
+            self._take_answer(*self._answers.popleft())
+        self._settle(_taken(self._settling))
 
-    def _run(self, batches: Batches[Item], stage: Callable[[list[Item]], None]) -> None:
-        while batch := batches.take(BATCH):
-            stage(batch)
-
-    def _open(self, works: list[Work]) -> None:
+    def _open(self, works: Sequence[Work]) -> None:
         in_time = [work for work in works if self._in_time(work)]
         self._read([work for work in in_time if work.tries == 0], self._store.open)
         self._read([work for work in in_time if work.tries > 0], self._store.reread)
@@ -131,6 +144,7 @@ class Pipeline:
             optional=question.optional,
         )
         if taken:
+            self._hashing += 1
             return
         if question.optional:
             self._decide(work, question, None)
@@ -138,6 +152,11 @@ class Pipeline:
             self._drop(work, OVERLOAD)
 
     def _answered(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
+        """Leave the answer to the loop; called in a hash thread."""
+        self._answers.append((work, question, answer))
+        self._wake()
+
+    def _take_answer(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
         if isinstance(answer, PoolProblem):
             self._drop(work, LATE)
         elif isinstance(answer, BaseException):
@@ -151,9 +170,11 @@ class Pipeline:
     def _conclude(self, work: Work, verdict: Verdict) -> None:
         if verdict.clock_is_behind:
             _log.error("the clock is behind the codes that user %s spent: it was set back", work.attempt.shown_name)
-        self._settling.put((work, self._sign_in.settlement(work.attempt, work.facts, verdict)))
+        self._settling.append((work, self._sign_in.settlement(work.attempt, work.facts, verdict)))
 
-    def _settle(self, batch: list[tuple[Work, Settlement]]) -> None:
+    def _settle(self, batch: Sequence[tuple[Work, Settlement]]) -> None:
+        if not batch:
+            return
         works = [work for work, _settlement in batch]
         try:
             with self._health.watched():
@@ -161,19 +182,17 @@ class Pipeline:
         except Exception as fault:  # noqa: BLE001 - nothing was committed, whatever it is
             self._fail(works, fault)
             return
-        told = []
         for (work, settlement), audit_id in zip(batch, audit_ids, strict=True):
             if audit_id is None:
                 self._judge_again(work)
             else:
-                told.append((work, settlement.verdict))
-        self._tell(told)
+                self._tell(work, settlement.verdict)
 
     def _judge_again(self, work: Work) -> None:
         """Another sign-in was first, or the user was changed meanwhile: what is true now decides."""
         work.tries += 1
         if work.tries < TRIES:
-            self._opening.put(work)
+            self._opening.append(work)
         else:
             self._drop(work, FAULT)
 
@@ -193,3 +212,8 @@ class Pipeline:
     def _drop(self, work: Work, cause: str) -> None:
         self._drops.counts[cause] += 1
         self._silence(work)
+
+
+def _taken(waiting: deque[Item]) -> list[Item]:
+    """Take a batch off the front."""
+    return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]

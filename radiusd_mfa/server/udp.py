@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from radiusd_mfa.config import Endpoint
+
 Address = tuple[str, int] | tuple[str, int, int, int]
 
 _IP_PKTINFO: Final = 8
@@ -16,9 +18,11 @@ _IP_PKTINFO: Final = 8
 _IN_PKTINFO: Final = struct.Struct("=i4s4s")
 _DATAGRAM: Final = 4096 + 1
 """RFC 2865 3: the longest packet; one octet more shows what is too long."""
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 256
+_BUFFER: Final = 1 << 20
+"""Octets, as far as the system's limit lets it: room for a burst of some thousand requests, and not for a second's
+worth of them, since under overload all that waits here is late for everybody."""
 _CONTROL: Final = socket.CMSG_SPACE(64)
-_BUFFER: Final = 4 << 20
 
 
 class ListenProblem(Exception):
@@ -37,15 +41,20 @@ class Datagram(NamedTuple):
 class Listener:
     """One bound UDP socket."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.socket: Final = _bound(host, port)
-        self.shown: Final = _shown(self.socket.getsockname())
-        self._any: Final = host in ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
+    def __init__(self, bound: socket.socket) -> None:
+        self.socket: Final = bound
+        self.shown: Final = _shown(bound.getsockname())
+        self._any: Final = bound.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
         if self._any:
-            _ask_for_destinations(self.socket)
+            _ask_for_destinations(bound)
+
+    @classmethod
+    def bind(cls, endpoint: Endpoint, *, shared: bool = False) -> "Listener":
+        """Bind a socket; `shared` lets other workers of ours bind the same port. Raises ListenProblem."""
+        return cls(_bound(endpoint.host, endpoint.port, shared=shared))
 
     def drain(self) -> Iterator[Datagram]:
-        """Yield what has arrived, at most 64 datagrams, so that one socket can't keep the loop from the others."""
+        """Yield what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others."""
         for _ in range(_AT_ONCE):
             try:
                 octets, control, _flags, source = self.socket.recvmsg(_DATAGRAM, _CONTROL if self._any else 0)
@@ -67,13 +76,15 @@ class Listener:
         self.socket.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     one = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has its own socket, and its own NASes
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        if shared:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.setblocking(False)
         one.bind((host, port))
     except OSError as error:

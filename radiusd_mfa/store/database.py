@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import psycopg.abc
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from radiusd_mfa.usecases.ports import StoreFault
 
+_GRACE: Final = 0.1
+"""Seconds in which a server's own complaint about a slow statement may still come."""
 _TRANSIENT: Final = ("40001", "40P01")
 """PostgreSQL's serialization_failure and deadlock_detected."""
 
@@ -119,6 +122,22 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
     return engine
 
 
+class _Impatient(psycopg.Connection[Any]):
+    """Gives up waiting after a while: a server that is stopped or cut off answers no statement_timeout either."""
+
+    patience: float | None = None
+
+    def wait(
+        self, gen: psycopg.abc.PQGen[psycopg.abc.RV], interval: float = 0.1, timeout: float | None = None
+    ) -> psycopg.abc.RV:
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.Error:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                self.close()  # nobody knows what became of the statement; its retransmission will
+            raise
+
+
 def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine:
     milliseconds = int(deadline * 1000)
     settings: dict[str, object] = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
@@ -126,7 +145,7 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
         # Left alone, the planner takes a batch of 32 for large and scans whole tables.
         settings |= {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=not for_sign_ins,
         hide_parameters=True,  # an error names no hash and no name in the log
@@ -139,3 +158,11 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
             "keepalives_count": 2,
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's
+        connection = _Impatient.connect(*arguments, **parameters)
+        connection.patience = deadline + _GRACE
+        return connection
+
+    return engine

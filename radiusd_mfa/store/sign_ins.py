@@ -255,7 +255,7 @@ def _queries(attempts: Sequence[Attempt]) -> list[Query]:
                 state=attempt.state,
                 selector=selector,
                 other_selector=other_selector,
-                charge=str(attempt.charge) if charges[name or ""] <= throttle.AT_ONCE else None,
+                charge=attempt.charged if charges[name or ""] <= throttle.AT_ONCE else None,
             )
         )
     return queries
@@ -339,7 +339,7 @@ def _row(position: int, settlement: Settlement, *, charged: bool) -> Row:
         issue=issued.state if issued else None,
         issue_expires=issued.expires if issued else None,
         remembers=verdict.spend is not None,
-        charge=str(charge) if charged else None,
+        charge=attempt.charged if charged else None,
         charge_after=str(kept or ""),
         history_read=facts.history,
         history_after=throttle.settle(facts.history, charge, verdict.mark),

@@ -4,9 +4,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from radiusd_mfa.server.batches import Batches
 
 from radiusd_mfa.radius.wire import Attribute, Code
-from radiusd_mfa.server.batches import Batches
 from radiusd_mfa.server.pipeline import CAPACITY
 from tests.support.packets import SIGNATURE, build, new_authenticator, password, user
 from tests.support.taps import Tap, eventually

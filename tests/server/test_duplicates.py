@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import select, update
 
 from radiusd_mfa.core.judge import RETRANSMITTED_FOR
+from radiusd_mfa.passwords.local import verify
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases.ports import SignInStore
 from tests.support.packets import none_is_answered
 from tests.support.taps import Tap, eventually
-from tests.support.world import Reply, TestNas, TestUser, World
+from tests.support.world import CheapPasswords, Reply, TestNas, TestUser, World
 
 
 def typed_for(alice: TestUser, verdict: str) -> bytes:
@@ -69,10 +70,15 @@ def test_a_retransmission_after_the_reply_gets_the_same_octets(world: World, ver
     assert world.audit() == [(verdict, REASONS[verdict])]
 
 
-def test_a_retransmission_while_pending_is_not_evaluated(world: World) -> None:
+def test_a_retransmission_while_pending_is_not_evaluated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.nas()
-    alice, go_on = world.user(), threading.Event()
-    tap = Tap(before_settle=lambda _: assert_set(go_on))
+    alice, go_on, tap = world.user(), threading.Event(), Tap()
+
+    def wait(_: CheapPasswords, password: str, stored: str) -> bool:
+        assert_set(go_on)
+        return verify(password, stored)
+
+    monkeypatch.setattr(CheapPasswords, "verify", wait)
     with world.daemon(wrap=tap.around) as daemon:
         nas = world.client(daemon)
         octets, authenticator = nas.request("alice", alice.typed())

@@ -266,8 +266,10 @@ def test_an_accept_that_is_late_is_not_sent(world: World, alice: TestUser) -> No
 
 
 def test_a_retransmission_keeps_a_slow_sign_in_alive(world: World, alice: TestUser) -> None:
+    """Its own reply comes too late to be sent; whoever still asks gets the verdict that was committed."""
     world.nas()
-    tap = Tap(after_settle=lambda _: time.sleep(1.0))
+    slow = iter([1.0])
+    tap = Tap(after_settle=lambda _: time.sleep(next(slow, 0.0)))
     with world.daemon(wrap=tap.around, request_deadline=0.6) as daemon:
         nas = world.client(daemon)
         octets, authenticator = nas.request("alice", alice.typed())
@@ -278,4 +280,4 @@ def test_a_retransmission_keeps_a_slow_sign_in_alive(world: World, alice: TestUs
 
         reply = eventually(retransmitted)
     assert reply.code is Code.ACCESS_ACCEPT
-    assert len(tap.opened) == 1
+    assert world.audit() == [("accept", "totp")]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from radiusd_mfa.config import Endpoint
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.udp import Listener, ListenProblem
@@ -70,11 +71,11 @@ def test_both_families_share_a_port_and_keep_their_addresses(world: World, every
 
 
 def test_an_address_in_use_is_named() -> None:
-    one = Listener("127.0.0.1", 0)
+    one = Listener.bind(Endpoint("127.0.0.1", 0))
     try:
         host, _, port = one.shown.rpartition(":")
         with pytest.raises(ListenProblem, match=f"127.0.0.1:{port}.*in use"):
-            Listener(host, int(port))
+            Listener.bind(Endpoint(host, int(port)))
     finally:
         one.close()
 

@@ -24,7 +24,9 @@ from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash,
 from radiusd_mfa.radius.client import encode_request, verify_reply
 from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.canary import write_canary
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sign_ins import SignIns
@@ -45,6 +47,9 @@ class CheapPasswords:
 
     def is_cheap(self, stored: str) -> bool:
         return is_cheap(stored)
+
+    def remembers(self, _password: str, _stored: str) -> bool:
+        return False
 
     def dummy(self) -> str:
         return dummy_for(CHEAP)
@@ -260,6 +265,11 @@ class World:
             ).fetchall()
         return [(row.outcome, row.reason) for row in rows]
 
+    def write_canary(self) -> None:
+        """Make the database one that a real process accepts with the same keys."""
+        with self.database.writing() as connection:
+            write_canary(connection, self.keys.canary())
+
     def sign_in_store(self, database: Database | None = None) -> SignIns:
         return SignIns(database or self.database, self.keys)
 
@@ -281,7 +291,7 @@ class World:
             SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
             lambda _name: 0,
         )
-        daemon = Daemon(parts, [Endpoint.parse(listen)])
+        daemon = Daemon(parts, [Listener.bind(Endpoint.parse(listen))])
         ready = threading.Event()
         thread = threading.Thread(target=lambda: daemon.run(ready=ready.set), name="daemon")
         thread.start()

@@ -42,6 +42,9 @@ class CountingPasswords:
     def is_cheap(self, stored: str) -> bool:
         return stored.startswith("cheap")
 
+    def remembers(self, _password: str, _stored: str) -> bool:
+        return False
+
     def dummy(self) -> str:
         return "hash of nothing"
 

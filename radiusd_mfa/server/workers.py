@@ -1,0 +1,159 @@
+"""Several worker processes on the same port, each with an interpreter of its own.
+
+A parent binds one socket per worker and address, keeps them, and starts the workers; it serves nothing itself. The
+kernel gives each datagram to the worker that its RADIUS Identifier names, so that a retransmission meets the worker
+that knows it, also where a NAS asks from one port only. A worker that dies is started again on the same sockets: what
+arrived meanwhile waits there.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from radiusd_mfa.config import Endpoint
+from radiusd_mfa.server.udp import Listener
+
+_log: Final = logging.getLogger(__name__)
+Serve = Callable[[Sequence[Listener], Callable[[], None]], None]
+"""Serves on these sockets until SIGTERM, calls its second argument when it is ready; runs in a worker."""
+
+PATIENCE: Final = 7.0
+"""Seconds after SIGTERM until a worker is killed; a daemon needs 5 at most."""
+REST: Final = 1.0
+"""Seconds until a worker that died is started again, so that a defect at the start does not burn a processor."""
+
+_SO_ATTACH_REUSEPORT_CBPF: Final = 51
+"""asm-generic/socket.h; the socket module has no name for it."""
+_IDENTIFIER: Final = 1
+"""Offset of the Identifier in a packet (RFC 2865 3); the filter sees the payload of UDP."""
+# Classic BPF (linux/bpf_common.h): BPF_LD|BPF_B|BPF_ABS, BPF_ALU|BPF_MOD|BPF_K, BPF_RET|BPF_A.
+_LOAD_OCTET: Final = 0x30
+_MODULO: Final = 0x94
+_RETURN: Final = 0x16
+_INSTRUCTION: Final = struct.Struct("=HBBI")
+
+
+def bind(endpoints: Sequence[Endpoint], workers: int) -> list[list[Listener]]:
+    """Return the sockets of each worker: one for each endpoint. Raises ListenProblem."""
+    by_endpoint = [_bind_shared(endpoint, workers) for endpoint in endpoints]
+    return [list(of_worker) for of_worker in zip(*by_endpoint, strict=True)]
+
+
+def _bind_shared(endpoint: Endpoint, workers: int) -> list[Listener]:
+    if workers == 1:
+        return [Listener.bind(endpoint)]
+    first = Listener.bind(endpoint, shared=True)
+    port = first.socket.getsockname()[1]  # where any port was asked for, all take the same
+    rest = [Listener.bind(Endpoint(endpoint.host, port), shared=True) for _ in range(workers - 1)]
+    _steer(first.socket, workers)
+    return [first, *rest]
+
+
+def _steer(one: socket.socket, workers: int) -> None:
+    """Choose the socket by Identifier modulo workers; the kernel counts them in the order of their binding."""
+    program = b"".join(
+        _INSTRUCTION.pack(*instruction)
+        for instruction in ((_LOAD_OCTET, 0, 0, _IDENTIFIER), (_MODULO, 0, 0, workers), (_RETURN, 0, 0, 0))
+    )
+    kept = ctypes.create_string_buffer(program, len(program))
+    filter_program = struct.pack("HL", len(program) // _INSTRUCTION.size, ctypes.addressof(kept))
+    one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, filter_program)
+
+
+class Parent:
+    """Starts the workers, starts them again, and stops them."""
+
+    def __init__(self, sockets: Sequence[Sequence[Listener]], serve: Serve) -> None:
+        self._sockets = sockets
+        self._serve = serve
+        self._workers: dict[int, int] = {}
+        """Number of the worker by process id."""
+        self._stopping = False
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Return the exit code, after all workers have ended; `ready` is called once, when all of them are."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self._stop())
+        waiting = [self._start(number) for number in range(len(self._sockets))]
+        if all(_became_ready(descriptor) for descriptor in waiting):
+            ready()
+        else:
+            self._stop()
+        return self._watch()
+
+    def _start(self, number: int) -> int:
+        """Start a worker; return a descriptor from which an octet can be read when it is ready."""
+        reading, writing = os.pipe()
+        self._fork(number, ready=lambda: _tell(writing), unused=reading)
+        os.close(writing)
+        return reading
+
+    def _fork(self, number: int, *, ready: Callable[[], None], unused: int | None = None) -> None:
+        process = os.fork()
+        if process == 0:
+            if unused is not None:
+                os.close(unused)
+            self._be_worker(number, ready)
+        self._workers[process] = number
+
+    def _be_worker(self, number: int, ready: Callable[[], None]) -> None:
+        """Serve, and end the process without returning into the parent's code."""
+        code = 1
+        try:
+            for other, sockets in enumerate(self._sockets):
+                if other != number:
+                    for listener in sockets:
+                        listener.close()
+            self._serve(self._sockets[number], ready)
+            code = 0
+        except Exception:  # noqa: BLE001 - the last words of a process, whatever they are
+            _log.exception("worker %d ended", number)
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
+    def _watch(self) -> int:
+        failed = False
+        while self._workers:
+            try:
+                process, status = os.wait()
+            except ChildProcessError:
+                break
+            number = self._workers.pop(process)
+            if self._stopping:
+                failed = failed or status != 0
+                continue
+            _log.error("worker %d ended (status %d) and is started again", number, status)
+            time.sleep(REST)
+            if not self._stopping:
+                self._fork(number, ready=lambda: None)
+        return int(failed)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for process in self._workers:
+            os.kill(process, signal.SIGTERM)
+        signal.signal(signal.SIGALRM, lambda _number, _frame: self._kill())
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _kill(self) -> None:
+        for process in self._workers:
+            os.kill(process, signal.SIGKILL)
+
+
+def _tell(writing: int) -> None:
+    os.write(writing, b"\0")
+    os.close(writing)
+
+
+def _became_ready(reading: int) -> bool:
+    try:
+        return os.read(reading, 1) != b""
+    finally:
+        os.close(reading)
