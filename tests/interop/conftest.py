@@ -9,7 +9,6 @@ APPEND = "127.0.0.1"
 CHALLENGE = "127.0.0.2"
 STRICT = "127.0.0.3"
 PROXIED = "127.0.0.4"
-FORGIVING = "127.0.0.5"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     deployment.nas("challenge", CHALLENGE, "--challenge", "on")
     deployment.nas("strict", STRICT, "--message-authenticator", "require")
     deployment.nas("proxied", PROXIED, "--allow-proxy-state", "on")
-    deployment.nas("forgiving", FORGIVING, "--retry-grace", "10")
     with deployment.serving() as served:
         yield served
 

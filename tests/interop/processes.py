@@ -45,10 +45,6 @@ class Process:
         self.popen.stdin.write(f"{line}\n".encode())
         self.popen.stdin.flush()
 
-    def wait(self, *, patience: float = PATIENCE) -> int:
-        """Return its exit status once it has ended by itself."""
-        return self.popen.wait(patience)
-
     def end(self) -> None:
         """Ask it to end, then make it end, together with what it has started."""
         for number in (signal.SIGTERM, signal.SIGKILL):

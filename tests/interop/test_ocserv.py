@@ -46,7 +46,7 @@ authserver 127.0.0.1
 acctserver 127.0.0.1
 servers {servers}
 dictionary /etc/radcli/dictionary
-radius_timeout 5
+radius_timeout 10
 radius_retries 1
 bindaddr *
 """

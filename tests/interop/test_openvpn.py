@@ -32,7 +32,7 @@ server
     authport={port}
     name=127.0.0.1
     retry=2
-    wait=2
+    wait=5
     sharedsecret={secret}
 }}
 """

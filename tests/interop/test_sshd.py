@@ -1,5 +1,6 @@
 """sshd with PAM and pam_radius_auth, asked by ssh on a terminal."""
 
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,8 @@ from tests.interop.requirements import need
 
 pytestmark = pytest.mark.interop
 Audit = Callable[[], list[tuple[str, str]]]
-Ssh = Callable[..., Process]
 _CONFIGURATION = """
-ListenAddress 127.0.0.6:{port}
+ListenAddress {address}:{port}
 HostKey {key}
 PidFile none
 UsePAM yes
@@ -29,12 +29,12 @@ PasswordAuthentication yes
 # sshd lets in only who has an account, and wants a directory in /run: both in its own mount namespace.
 _ACCOUNT = 'mount --bind "$0" /etc/passwd && mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec "$@"'
 _SIGNED_IN = "this is the shell"
-_PORT = 2222
+_ADDRESS = "127.0.0.6"
 
 
 @pytest.fixture
-def office(server: Server, user: User, tmp_path: Path) -> Iterator[None]:
-    """An sshd that has an account for the user and asks for the code in a second step."""
+def port(server: Server, user: User, tmp_path: Path) -> Iterator[int]:
+    """Where an sshd listens that has an account for the user and asks for the code in a second step."""
     need("openssh-server", programs=("sshd",))
     need("openssh-client", programs=("ssh", "ssh-keygen"))
     need_pam_radius()
@@ -45,16 +45,18 @@ def office(server: Server, user: User, tmp_path: Path) -> Iterator[None]:
     key = tmp_path / "host_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=60)
     configuration = tmp_path / "sshd_config"
-    configuration.write_text(_CONFIGURATION.format(key=key, port=_PORT))
+    with socket.create_server((_ADDRESS, 0)) as free:  # parallel workers each have one
+        number = free.getsockname()[1]
+    configuration.write_text(_CONFIGURATION.format(key=key, address=_ADDRESS, port=number))
     sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", str(configuration)]
     command = [*services.prefix, "sh", "-c", _ACCOUNT, str(accounts), *sshd]
     with running(command, log=tmp_path / "sshd.log") as process:
         process.wait_for("Server listening")
-        yield
+        yield number
 
 
 @contextmanager
-def _ssh(user: User, log: Path, *, method: str) -> Iterator[Process]:
+def _ssh(user: User, port: int, log: Path, *, method: str) -> Iterator[Process]:
     options = {
         "StrictHostKeyChecking": "no",
         "UserKnownHostsFile": "/dev/null",
@@ -62,14 +64,13 @@ def _ssh(user: User, log: Path, *, method: str) -> Iterator[Process]:
         "NumberOfPasswordPrompts": "1",
     }
     settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    command = ("ssh", "-F", "none", *settings, "-p", str(_PORT), f"{user.name}@127.0.0.6", f"echo {_SIGNED_IN}")
+    command = ("ssh", "-F", "none", *settings, "-p", str(port), f"{user.name}@{_ADDRESS}", f"echo {_SIGNED_IN}")
     with running(on_a_terminal(*command), log=log) as process:
         yield process
 
 
-@pytest.mark.usefixtures("office")
-def test_the_code_is_asked_for_at_a_second_prompt(user: User, audit: Audit, tmp_path: Path) -> None:
-    with _ssh(user, tmp_path / "log", method="keyboard-interactive") as ssh:
+def test_the_code_is_asked_for_at_a_second_prompt(port: int, user: User, audit: Audit, tmp_path: Path) -> None:
+    with _ssh(user, port, tmp_path / "log", method="keyboard-interactive") as ssh:
         ssh.wait_for("Password:")
         ssh.says(user.password)
         ssh.wait_for("Enter the code")
@@ -78,9 +79,8 @@ def test_the_code_is_asked_for_at_a_second_prompt(user: User, audit: Audit, tmp_
     assert audit() == [("challenge", "code-due"), ("accept", "totp")]
 
 
-@pytest.mark.usefixtures("office")
-def test_a_wrong_code_gives_no_shell(user: User, audit: Audit, tmp_path: Path) -> None:
-    with _ssh(user, tmp_path / "log", method="keyboard-interactive") as ssh:
+def test_a_wrong_code_gives_no_shell(port: int, user: User, audit: Audit, tmp_path: Path) -> None:
+    with _ssh(user, port, tmp_path / "log", method="keyboard-interactive") as ssh:
         ssh.wait_for("Password:")
         ssh.says(user.password)
         ssh.wait_for("Enter the code")
@@ -89,11 +89,10 @@ def test_a_wrong_code_gives_no_shell(user: User, audit: Audit, tmp_path: Path) -
     assert audit() == [("challenge", "code-due"), ("reject", "wrong-code")]
 
 
-@pytest.mark.usefixtures("office")
 def test_the_method_password_can_not_show_a_second_prompt_and_gets_no_shell(
-    user: User, audit: Audit, tmp_path: Path
+    port: int, user: User, audit: Audit, tmp_path: Path
 ) -> None:
-    with _ssh(user, tmp_path / "log", method="password") as ssh:
+    with _ssh(user, port, tmp_path / "log", method="password") as ssh:
         ssh.wait_for("password:")
         ssh.says(user.password)
         ssh.wait_for("Permission denied")
