@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from radiusd_mfa.core import throttle
 from radiusd_mfa.core.facts import Attempt, Nas
-from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep
+from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
@@ -382,7 +382,9 @@ def test_a_fault_commits_nothing(world: World, desk: Desk, alice: TestUser) -> N
     attempt = desk.attempt(alice, alice.typed())
     settlements = desk.opened(attempt)
     before = (watermark(world), history(world, alice))
-    impossible = replace(settlements[0], attempt=replace(attempt, request=bytes(16), device="\0\ud800"))
+    unwritable = replace(attempt, request=bytes(16), device="\0\ud800")
+    refused = Verdict(Outcome.REJECT, Reason.WRONG_PASSWORD)  # claims nothing, so that its row is written
+    impossible = replace(settlements[0], attempt=unwritable, verdict=refused)
     with pytest.raises((StoreFault, UnicodeError, ValueError)):
         desk.store.settle([*settlements, impossible])
     assert (watermark(world), history(world, alice), world.audit()) == (*before, [])
