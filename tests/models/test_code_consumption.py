@@ -39,6 +39,7 @@ from tests.support.world import CHEAP, TestUser, World
 START = 1_800_000_000.0
 CODES = 2
 NODES = st.integers(0, 1)
+OFFSETS = st.sampled_from([0, 1, -1, 0, 1, -2, 2, 3])
 _names = count()
 
 
@@ -88,9 +89,9 @@ class CodeConsumption(RuleBasedStateMachine):
         else:
             self.in_flight.append((node, settlement))
 
-    @rule(node=NODES, offset=st.integers(-3, 3), right=st.booleans(), finish=st.booleans())
-    def type_a_totp_code(self, node: int, offset: int, right: bool, finish: bool) -> None:
-        password = self.user.password if right else "hunter3"
+    @rule(node=NODES, offset=OFFSETS, wrong=st.sampled_from([False, False, False, True]), finish=st.booleans())
+    def type_a_totp_code(self, node: int, offset: int, wrong: bool, finish: bool) -> None:
+        password = "hunter3" if wrong else self.user.password
         self.type(node, (password + self.user.code(offset, at=self.now)).encode(), finish=finish)
 
     @rule(node=NODES, index=st.integers(0, CODES - 1), data=st.data(), finish=st.booleans())
@@ -111,6 +112,15 @@ class CodeConsumption(RuleBasedStateMachine):
             self.settle(node, [settlement])
         else:
             self.in_flight.append((node, settlement))
+
+    @rule(offset=OFFSETS, one_request=st.booleans(), backup=st.booleans())
+    def ask_both_nodes_at_once(self, offset: int, one_request: bool, backup: bool) -> None:
+        """Both have read the facts before either settles: a retransmission, or the same code a second time."""
+        code = self.codes[self.generation][0].shown if backup else self.user.code(offset, at=self.now)
+        first = Sent((self.user.password + code).encode())
+        second = first if one_request else Sent(first.typed)
+        self.sent += [first] if one_request else [first, second]
+        self.in_flight += [(0, self.request(0, first)), (1, self.request(1, second))]
 
     # What nodes do.
 
@@ -263,7 +273,7 @@ def test_a_code_buys_one_sign_in_however_sign_ins_are_interleaved(world: World, 
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
