@@ -213,7 +213,11 @@ def _caps_open_at(counted: list[float], now: float) -> float:
 
 def _passwords_open_at(before: Sequence[Charge], charge: Charge, known_device: bool) -> float:
     mark = Mark.WRONG_PASSWORD_KNOWN_DEVICE if known_device else Mark.WRONG_PASSWORD
-    failures = [entry.at for entry in before if _counts_as(entry, mark, charge) and _same_pool(entry, charge)]
+    # A full history has forgotten some: guessed at from so many places, all unknown devices wait for each other.
+    everywhere = len(before) >= KEPT and not known_device
+    failures = [
+        entry.at for entry in before if _counts_as(entry, mark, charge) and (everywhere or _same_pool(entry, charge))
+    ]
     if not failures:
         return 0.0
     return max(failures) + min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(len(failures) - 1, 12))

@@ -130,13 +130,16 @@ def test_wrong_passwords_from_everywhere_push_no_wrong_code_out_of_the_history()
     account = Account()
     for n in range(4):
         assert account.guess(START + n) is ADMITTED
-    wrong = [
-        account.guess(START + 5 + n, Mark.WRONG_PASSWORD, nas=nas) for n in range(0, 250, 5) for nas in range(2, 42)
-    ]
-    assert wrong.count(ADMITTED) > throttle.KEPT
-    assert account.guess(START + 260, nas=98) is ADMITTED
-    assert account.guess(START + 261, nas=99) is CLOSED
-    assert len(account.history) < ROOM
+    for n in range(throttle.KEPT):
+        account.history += str(throttle.marked(account.charge(START + 5, nas=10 + n), Mark.WRONG_PASSWORD))
+    known = Mark.WRONG_PASSWORD_KNOWN_DEVICE
+    assert account.guess(START + 260, known) is ADMITTED
+    marks = [entry.mark for entry in throttle.parse(account.history)]
+    assert (marks.count("c"), len(marks)) == (4, throttle.KEPT)
+    fifth, sixth = account.charge(START + 270), account.charge(START + 271)
+    assert account.open(fifth, known_device=True) is ADMITTED
+    account.settle(fifth, Mark.WRONG_CODE)
+    assert account.open(sixth, known_device=True) is CLOSED
 
 
 def test_a_flood_pushes_no_guess_in_flight_out_of_the_history() -> None:
@@ -257,6 +260,16 @@ def test_an_attacker_on_one_nas_delays_nobody_on_another() -> None:
     for n in range(500):
         account.guess(START + n * 0.5, Mark.WRONG_PASSWORD, nas=1)
     assert account.guess(START + 250, nas=2, mark=Mark.CLEAR) is ADMITTED
+
+
+def test_guessing_from_many_nases_at_once_is_slowed_down_too() -> None:
+    account, admitted = Account(), 0
+    for n in range(0, 600, 2):
+        for nas in range(30):
+            admitted += account.guess(START + n + nas / 100, Mark.WRONG_PASSWORD, nas=nas) is ADMITTED
+    assert admitted <= throttle.KEPT + 1
+    # Whoever is on a known device waits for nobody.
+    assert account.open(account.charge(START + 600, nas=7, device="owner"), known_device=True) is ADMITTED
 
 
 def test_a_spoofed_device_is_no_way_around_the_delay() -> None:
