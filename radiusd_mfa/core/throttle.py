@@ -7,7 +7,8 @@ attempt was admitted follows from the text alone, so two nodes that read the sam
 - Wrong codes after a right password: at most 5 in 5 minutes, 20 in an hour, 50 in a day, for the user as a whole.
   Charges that are not settled yet count too, so not more than 5 guesses are in flight at once.
 - Wrong passwords: 1 s, 2 s, 4 s ... 1 h, apart for each device on which the user has signed in before and for each
-  NAS; an attacker elsewhere delays nobody on a known device, and nobody for good.
+  NAS (for all NASes together once the history is full); an attacker elsewhere delays nobody on a known device, and
+  nobody for good.
 - The very text that was found wrong is answered as wrong without being evaluated: a client that reconnects with it
   counts once.
 """
