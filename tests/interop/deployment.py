@@ -109,8 +109,9 @@ class Deployment:
         return inherited | {
             "RADIUSD_MFA_STATE_DIR": str(self.directory / "state"),
             "RADIUSD_MFA_REJECT_DELAY": "0.1",
-            # Two workers and many clients share two processors; what the deadline is for has tests of its own.
-            "RADIUSD_MFA_DATABASE_DEADLINE": "4",
+            # Two workers and many clients share two processors; what the deadlines are for has tests of its own.
+            "RADIUSD_MFA_DATABASE_DEADLINE": "15",
+            "RADIUSD_MFA_REQUEST_DEADLINE": "20",
         }
 
 

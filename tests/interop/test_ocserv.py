@@ -47,7 +47,7 @@ acctserver 127.0.0.1
 servers {servers}
 dictionary /etc/radcli/dictionary
 radius_timeout 10
-radius_retries 1
+radius_retries 3
 bindaddr *
 """
 # openconnect sets nothing up by itself; the usual script would also change the machine's resolv.conf.
