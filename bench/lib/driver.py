@@ -157,7 +157,9 @@ def _measured(subject: Subject, plan: Plan) -> Measured:
         process.join(30)
         if process.is_alive():
             process.terminate()
+        receiver.close()
     assert isinstance(outcome, Outcome)
+    subject.ledger.give_back(plan.tickets, outcome.sent)
     spent = {name: after[name].cpu - before[name].cpu for name in roots}
     answered = max(1, outcome.accepted + outcome.rejected)
     generator = outcome.generator_us * (outcome.sent + outcome.retransmissions) / 1e6

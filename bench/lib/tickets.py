@@ -78,6 +78,12 @@ class Ledger:
         tickets.steps.append(step)
         return True
 
+    def give_back(self, tickets: Tickets, sent: int) -> None:
+        """Take back the tickets from number `sent` on: no server has seen their codes."""
+        for number, step in zip(reversed(tickets.users[sent:]), reversed(tickets.steps[sent:]), strict=True):
+            self._spent[number] = step - 1
+            self._next = number
+
     def left(self, earliest: float, latest: float) -> int:
         """Count the tickets that could be taken for arrival in this span."""
         period = self.population.period
