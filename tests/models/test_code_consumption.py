@@ -113,14 +113,27 @@ class CodeConsumption(RuleBasedStateMachine):
         else:
             self.in_flight.append((node, settlement))
 
-    @rule(offset=OFFSETS, one_request=st.booleans(), backup=st.booleans())
-    def ask_both_nodes_at_once(self, offset: int, one_request: bool, backup: bool) -> None:
-        """Both have read the facts before either settles: a retransmission, or the same code a second time."""
-        code = self.codes[self.generation][0].shown if backup else self.user.code(offset, at=self.now)
+    @rule(one_request=st.booleans(), backup=st.booleans(), order=st.sampled_from(["in turn", "together", "later"]))
+    def ask_both_nodes_at_once(self, one_request: bool, backup: bool, order: str) -> None:
+        """Both have read the facts before either settles: a retransmission, or a new code a second time."""
+        code = self.codes[self.generation][0].shown if backup else self.new_code()
         first = Sent((self.user.password + code).encode())
         second = first if one_request else Sent(first.typed)
         self.sent += [first] if one_request else [first, second]
-        self.in_flight += [(0, self.request(0, first)), (1, self.request(1, second))]
+        opened = [self.request(0, first), self.request(1, second)]
+        if order == "together":
+            self.settle(0, opened)
+        elif order == "in turn":
+            for node in (1, 0):
+                self.settle(node, [opened[node]])
+        else:
+            self.in_flight += enumerate(opened)
+
+    def new_code(self) -> str:
+        """Wait for a code that nobody has used, and read it off."""
+        step = max(step_at(self.now, 30) - 1, self.watermark() + 1)
+        self.now = max(self.now, (step - 1) * 30.0)
+        return self.user.code(step - step_at(self.now, 30), at=self.now)
 
     # What nodes do.
 
@@ -210,9 +223,7 @@ class CodeConsumption(RuleBasedStateMachine):
     @rule(node=NODES)
     def a_new_code_is_accepted(self, node: int) -> None:
         """Otherwise a store that refuses everybody would pass."""
-        step = max(step_at(self.now, 30) - 1, self.watermark() + 1)
-        self.now = max(self.now, (step - 1) * 30.0)
-        sent = Sent((self.user.password + self.user.code(step - step_at(self.now, 30), at=self.now)).encode())
+        sent = Sent((self.user.password + self.new_code()).encode())
         self.sent.append(sent)
         settlement = self.request(node, sent)
         assert (settlement.verdict.outcome, settlement.verdict.reason) == (Outcome.ACCEPT, Reason.TOTP)
