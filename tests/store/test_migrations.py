@@ -2,14 +2,17 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from radiusd_mfa.app import NotReadyProblem, refuse_unfit
 from radiusd_mfa.store import schema
+from radiusd_mfa.store import upgrade as upgrade_module
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 
@@ -111,3 +114,10 @@ def test_a_database_without_tables_is_refused_with_the_command_that_helps(empty:
     with pytest.raises(NotReadyProblem, match="radiusd-mfa init"):
         refuse_unfit(schema_status(empty))
     empty.close()
+
+
+def test_the_program_knows_the_revisions_that_it_ships() -> None:
+    """`schema_status` does without alembic, so what it knows stands in a constant."""
+    scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
+    shipped = tuple(revision.revision for revision in scripts.walk_revisions())[::-1]
+    assert shipped == upgrade_module._KNOWN
