@@ -61,8 +61,8 @@ def svg(plot: Plot) -> str:
     """Draw a plot."""
     points = [point for curve in plot.curves.values() for point in curve]
     levels = [y for _x, y in points] + ([plot.bar[1]] if plot.bar else [])
-    across = _scale(plot.x, [x for x, _y in points], _LEFT, _WIDTH - _RIGHT)
-    up = _scale(plot.y, levels, _HEIGHT - _BOTTOM, _TOP)
+    across = _scale(plot.x, [x for x, _y in points], _LEFT, _WIDTH - _RIGHT - 8, room=False)
+    up = _scale(plot.y, levels, _HEIGHT - _BOTTOM, _TOP, room=True)
     height = _HEIGHT + _LEGEND * len(plot.curves) + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
@@ -81,7 +81,8 @@ class _Scale:
     marks: Sequence[float]
 
 
-def _scale(axis: Axis, values: Sequence[float], low_at: float, high_at: float) -> _Scale:
+def _scale(axis: Axis, values: Sequence[float], low_at: float, high_at: float, *, room: bool) -> _Scale:
+    """Place values between two pixels: linear from zero, with `room` up to the next round value."""
     if axis.logarithmic:
         low, high = math.log(min(values)), math.log(max(values))
         span = (high - low) or 1.0
@@ -90,8 +91,8 @@ def _scale(axis: Axis, values: Sequence[float], low_at: float, high_at: float) -
             [mark for mark in axis.at or _decades(values) if min(values) <= mark <= max(values)],
         )
     step = _step(max(values))
-    top = step * math.ceil(max(values) * 1.02 / step)
-    marks = [step * number for number in range(round(top / step) + 1)]
+    top = step * math.ceil(max(values) * 1.02 / step) if room else max(values) or 1.0
+    marks = [step * number for number in range(int(top / step + 1e-9) + 1)]
     return _Scale(lambda value: low_at + value / top * (high_at - low_at), axis.at or marks)
 
 
@@ -147,7 +148,7 @@ def _curves(plot: Plot, across: _Scale, up: _Scale) -> Iterator[str]:
 def _number(value: float) -> str:
     if value >= 1000 and value == int(value):
         return f"{int(value):,}"
-    return f"{value:g}"
+    return f"{value:g}"  # also hides that 3 times 0.2 is 0.6000000000000001
 
 
 def throughput(result: dict[str, Any], scheme: str) -> Plot | None:
