@@ -16,7 +16,7 @@ from bench.lib.results import RESULTS
 
 IMAGES: Final = Path(__file__).parent.parent / "docs" / "images"
 _WIDTH, _HEIGHT = 760, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 48, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 40, 48, 56
 _LEGEND: Final = 20
 """Pixels for a line of the legend, below the plot."""
 # Told apart with red-green blindness, and on white as on black (Okabe and Ito); dashes tell them apart in grey.
@@ -127,7 +127,7 @@ def _frame(plot: Plot, across: _Scale, up: _Scale) -> Iterator[str]:
         name, level = plot.bar
         y = up.place(level)
         yield f'<line class="axis" stroke-dasharray="3 3" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{right}" y="{y - 5:.1f}" text-anchor="end">{escape(name)}</text>'
+        yield f'<text x="{right}" y="{y + 15:.1f}" text-anchor="end">{escape(name)}</text>'
 
 
 def _curves(plot: Plot, across: _Scale, up: _Scale) -> Iterator[str]:
