@@ -3,6 +3,8 @@
 import argparse
 import json
 import math
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,8 @@ def options(description: str | None, **extra: tuple[object, str]) -> argparse.Na
     for name, (default, text) in extra.items():
         kind = type(default) if default is not None else str
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"{text} ({default})")
+    # What was started is ended also when this program is told to end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("told to end"))
     return parser.parse_args()
 
 
