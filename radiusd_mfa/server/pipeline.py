@@ -186,7 +186,7 @@ class Pipeline:
             if audit_id is None:
                 self._judge_again(work)
             else:
-                self._tell(work, settlement.verdict)
+                self._guarded(self._tell, work, settlement.verdict)
 
     def _judge_again(self, work: Work) -> None:
         """Another sign-in was first, or the user was changed meanwhile: what is true now decides."""
