@@ -24,7 +24,7 @@ demo: $(READY)       ## throw-away server, one user, one real sign-in; then keep
 	@$(BIN)/radiusd-mfa demo
 
 test: $(READY)       ## every test, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)       ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -78,15 +78,16 @@ _CHARGES: Final = f"""
         RETURNING user_id, history
     )
 """  # noqa: S608 - a constant of ours
+# One object to look users up in: a join of two lists without an index would compare each with each.
+_CHARGED: Final = "(SELECT jsonb_object_agg(user_id, history) FROM charged) ->> u.id::text"
 _NO_CHARGES: Final = "charged AS (SELECT NULL::bigint AS user_id, NULL::text AS history WHERE false)"
-_FACTS: Final = """
-    SELECT asked.position, u.id, u.name, u.password_hash, u.disabled, coalesce(charged.history, t.history),
+_FACTS: Final = f"""
+    SELECT asked.position, u.id, u.name, u.password_hash, u.disabled, coalesce({_CHARGED}, t.history),
            v.at, v.text, c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
            m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
            b.id, b.selector, b.hash, b.used_at
       FROM asked
       LEFT JOIN users u ON u.name = asked.name
-      LEFT JOIN charged ON charged.user_id = u.id
       LEFT JOIN throttles t ON t.user_id = u.id
       LEFT JOIN verifications v
              ON v.user_id = u.id AND v.team_id = asked.team_id AND v.nas_id = asked.nas_id AND v.device = asked.device
@@ -96,7 +97,7 @@ _FACTS: Final = """
       LEFT JOIN backup_codes b
              ON b.user_id = u.id AND b.generation = u.backup_generation
             AND b.selector IN (asked.selector, asked.other_selector)
-"""
+"""  # noqa: S608 - a constant of ours
 _ASKED: Final = _given("asked", _QUERY_COLUMNS)
 _OPEN: Final = f"WITH {_ASKED}, {_CHARGES} {_FACTS}"
 _REREAD: Final = f"WITH {_ASKED}, {_NO_CHARGES} {_FACTS}"
@@ -141,7 +142,8 @@ WITH {_given("w", _ROW_COLUMNS)},
         RETURNING id, request
     ),
     -- Not `held`: where another node has settled the same request, nothing more may be done for it.
-    settled AS (SELECT held.*, recorded.id AS audit_id FROM held JOIN recorded ON recorded.request = held.request),
+    -- IS TRUE keeps it a look-up: a bare IN becomes a join that compares each with each.
+    settled AS (SELECT * FROM held WHERE (request IN (SELECT request FROM recorded)) IS TRUE),
     charged AS (
         UPDATE throttles t
            SET history = CASE WHEN t.history = h.history_read THEN h.history_after
@@ -161,7 +163,7 @@ WITH {_given("w", _ROW_COLUMNS)},
         SELECT issue, user_id, nas_id, 'code', issue_expires FROM settled WHERE issue IS NOT NULL
         ON CONFLICT (state) DO NOTHING
     )
-SELECT position, audit_id FROM settled
+SELECT request, id FROM recorded
 """  # noqa: S608 - constants of ours
 
 
@@ -172,7 +174,8 @@ def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) 
 
 def settle(connection: Connection, rows: "Sequence[Row]") -> dict[int, int]:
     """See `sign_ins.Dialect.settle`."""
-    return dict(_run(connection, _SETTLE, _arrays(rows, _ROW_COLUMNS)))
+    recorded = dict(_run(connection, _SETTLE, _arrays(rows, _ROW_COLUMNS)))
+    return {row.position: recorded[row.request] for row in rows if row.request in recorded}
 
 
 def lock_histories(connection: Connection, user_ids: Sequence[int]) -> dict[int, str]:
