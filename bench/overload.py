@@ -30,7 +30,7 @@ _SHOWN: Final = ("offered", "goodput_share", "got_in_share", "recovered_s", "wro
 
 def main() -> None:
     """Overload each server in turn."""
-    given = options(__doc__, seconds=(10.0, "of overload"), users=(200_000, "with a cheap hash"))
+    given = options(__doc__, seconds=(10.0, "of overload"), users=(300_000, "with a cheap hash"))
     seconds, users = (3.0, 30_000) if given.quick else (given.seconds, given.users)
     report = Report("overload", {"seconds": seconds, "users": users, "workers": given.workers, "wrong_share": WRONG})
     cheap, slow = accounts.cheap(users), accounts.argon2id(2000 if given.quick else 10_000)
@@ -73,7 +73,7 @@ def _overload(report: Report, subject: Subject, seconds: float) -> None:
     for factor in FACTORS:
         rate = max(1.0, factor * peak)
         # What the users' codes are enough for.
-        held = max(3.0, min(seconds, 2.0 * subject.ledger.population.size / rate))
+        held = max(1.5, min(seconds, 1.6 * subject.ledger.population.size / rate))
         run = opened(
             subject, [(rate, held), (max(2.0, AFTERWARDS * peak), TAIL)], wrong_share=WRONG, seed=int(factor * 10)
         )

@@ -63,7 +63,7 @@ def closed(
     """Keep `concurrency` requests outstanding for warm + seconds, or until the given number of requests is sent."""
     total = warm + seconds
     count = requests if requests is not None else int(most_a_second * total)
-    begin = _begin(subject, count, total)
+    begin = _begin(subject, count, total, total + _MARGIN)
     tickets = subject.ledger.take([(begin, begin + total + _MARGIN)] * count, among=among)
     plan = Plan(
         subject.server.target,
@@ -96,7 +96,8 @@ def opened(
     total = sum(seconds for _rate, seconds in phases)
     patience = 0.0 if subject.ledger.window == CURRENT_ONLY else timeout * tries
     # A run that is longer than a step gives each request the code of its own time.
-    begin = _begin(subject, len(arrivals), total + timeout * tries if total < subject.ledger.population.period else 0.0)
+    whole = total + timeout * tries if total + timeout * tries < subject.ledger.population.period - 1 else 0.0
+    begin = _begin(subject, len(arrivals), whole, patience)
     spans = [(begin + at, begin + at + patience) for at in arrivals]
     tickets = subject.ledger.take(spans, among=among)
     del arrivals[len(tickets) :]
@@ -116,21 +117,22 @@ def opened(
     return _measured(subject, plan)
 
 
-def _begin(subject: Subject, count: int, total: float) -> float:
-    """Return when to begin, so that there is time to make the packets and codes are good until the end.
+def _begin(subject: Subject, count: int, whole: float, good_for: float) -> float:
+    """Return when to begin, so that there is time to make the packets, and enough codes are good for so long.
 
-    Waits for the time steps to go on, at most 100 s, where the users have spent what they have.
+    Waits for the time steps to go on, at most 100 s, where the users have spent what they have. A server that takes
+    the current step only gets a run of `whole` seconds inside of one.
     """
     ledger = subject.ledger
-    period = ledger.population.period
+    period, window = ledger.population.period, ledger.window
+    wanted = min(count, ledger.population.size * max(1, window.behind + window.ahead))
     until = time.time() + _PATIENCE
     while True:
         begin = time.time() + _SPAWN + count * _BUILD
-        if not ledger.window.behind:  # only the current step is taken: stay inside it
+        if not window.behind + window.ahead:
             left = period - begin % period
-            begin += left + 0.2 if left < min(total + _MARGIN, period - 1.0) else 0.0
-        wanted = min(count, ledger.population.size)
-        if ledger.left(begin, begin + total + _MARGIN) >= wanted or time.time() > until:
+            begin += left + 0.2 if left < whole + _MARGIN else 0.0
+        if ledger.left(begin, begin + good_for) >= wanted or time.time() > until:
             return begin
         time.sleep(1.0)
 

@@ -104,7 +104,7 @@ def start(plan: Plan) -> tuple[multiprocessing.process.BaseProcess, "Connection[
 def _run(plan: Plan, sender: "Connection[object, object]") -> None:
     datagrams = list(requests(plan.population, plan.tickets, plan.wrong))
     wanted = math.ceil(len(datagrams) / 256)
-    ports = min(wanted, _MOST_PORTS if plan.schedule else 32) or 1
+    ports = min(wanted, _most_ports() if plan.schedule else 32) or 1
     client = Client(plan.target, datagrams, SECRET, ports=ports, timeout=plan.timeout)
     gc.collect()
     gc.freeze()
@@ -122,6 +122,14 @@ def _run(plan: Plan, sender: "Connection[object, object]") -> None:
         client.retransmit(monotonic(), plan.tries)
     sender.send(_outcome(plan, client, begun=begun, began=began, stop=stop, lag=lag, cpu=_cpu() - before))
     client.close()
+
+
+def _most_ports() -> int:
+    """Return how many sockets this process may have; an open loop needs an Identifier for all that waits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = hard if hard != resource.RLIM_INFINITY else max(soft, _MOST_PORTS * 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(_MOST_PORTS, allowed - 64)
 
 
 def _cpu() -> float:
