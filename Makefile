@@ -40,15 +40,15 @@ format: $(READY)     ## let ruff rewrite what it can
 fuzz: $(READY)       ## 10,000,000 mutated packets through the decoder
 	RADIUSD_MFA_FUZZ_PACKETS=10000000 $(BIN)/python -m pytest tests/radius/test_fuzz.py
 
-bench: $(READY)      ## measure everything, about three hours; figures and plots go into docs
-	@echo "Takes about three hours on two processors, and wants the machine to itself. A few minutes: make bench-quick"
+bench: $(READY)      ## measure everything, about an hour and a half; figures and plots go into docs
+	@echo "Takes about an hour and a half on two processors, and wants the machine to itself. A quarter of an hour: make bench-quick"
 	@mkdir -p bench/results
 	-$(BIN)/python bench/codec.py --json bench/results/codec.json
 	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m bench.$$name $(BENCH) || echo "== $$name FAILED" >&2; done
 	$(BIN)/python -m bench.plots
 	$(BIN)/python -m bench.report
 
-bench-quick: $(READY) ## every benchmark in short, about ten minutes; its results go into a temporary directory
+bench-quick: $(READY) ## every benchmark in short, about a quarter of an hour; its results go into a temporary directory
 	@out=$$(mktemp -d) && for name in $(BENCHES); do \
 		echo "== $$name"; $(BIN)/python -m bench.$$name --quick --out "$$out" $(BENCH) || exit 1; done && \
 		$(BIN)/python -m bench.plots --results "$$out" --to "$$out" && echo "results: $$out"
