@@ -40,7 +40,7 @@ class Node:
         (self.flags / point).touch()
 
     def has_crashed(self) -> bool:
-        return self.process.wait() == -9
+        return self.process.popen.wait(30) == -9
 
 
 @dataclass

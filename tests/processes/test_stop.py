@@ -17,7 +17,7 @@ def test_an_idle_daemon_ends_with_0(world: World, nodes: Nodes, number: signal.S
     world.nas()
     node = nodes.start()
     node.process.popen.send_signal(number)
-    assert node.process.wait() == 0
+    assert node.process.popen.wait(30) == 0
     assert "Traceback" not in node.process.output
 
 
@@ -30,7 +30,7 @@ def test_what_was_committed_when_it_ended_was_answered(world: World, nodes: Node
         nas.send(nas.request(user.name, user.typed(), identifier=identifier)[0])
     eventually(world.audit)
     node.process.popen.send_signal(signal.SIGTERM)
-    assert node.process.wait() == 0
+    assert node.process.popen.wait(30) == 0
     nas.socket.settimeout(0.5)
     replies: set[int] = set()
     while len(replies) < len(world.audit()):
