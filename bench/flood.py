@@ -127,9 +127,12 @@ def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int,
     for _ in range(rounds):
         alone.append(closed(subject, _OUTSTANDING, seconds=seconds, most_a_second=_MOST).row())
         for kind, source in KINDS.items():
+            lost = _lost(subject.server.target[1])
             with _flooding(subject.server.target, source) as running:
                 row = closed(subject, _OUTSTANDING, seconds=seconds, most_a_second=_MOST).row()
-            both[kind].append(row | {"forged_a_second": running.forged.packets / running.forged.seconds})
+            lost = _lost(subject.server.target[1]) - lost
+            share = {"lost_by_the_socket": lost / max(1, running.forged.packets)}
+            both[kind].append(row | share | {"forged_a_second": running.forged.packets / running.forged.seconds})
     base = middle(alone)
     report.add("sign-ins alone", base, "rate", "p99_ms", "cores", kind="alone")
     idle = _transactions(cluster, seconds)
@@ -137,7 +140,7 @@ def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int,
         only = _only_forged(subject, cluster, source, seconds) | {"idle_transactions_a_second": idle}
         report.add(f"forged only, {kind}", only, *only, kind=kind)
         together = middle(both[kind])
-        shown = ("rate", "p99_ms", "wrong_rejects", "unanswered", "forged_a_second", "cores")
+        shown = ("rate", "p99_ms", "wrong_rejects", "forged_a_second", "lost_by_the_socket", "cores")
         report.add(f"sign-ins beside, {kind}", together, *shown, kind=kind)
         kept = together["rate"] / base["rate"]
         report.ratio(f"P8 {kind}: sign-ins kept", kept)

@@ -161,9 +161,16 @@ def flood(result: Result) -> str:
     beside = [row for row in result["rows"] if "rate" in row]
     only = [row for row in result["rows"] if "server_us_a_packet" in row]
     first = table(
-        ("", "sign-ins/s", "p99 ms", "forged/s", "wrong answers"),
+        ("", "sign-ins/s", "p99 ms", "forged/s", "lost by the socket", "wrong answers"),
         [
-            (row["label"], row["rate"], row["p99_ms"], row.get("forged_a_second"), row["wrong_rejects"])
+            (
+                row["label"],
+                row["rate"],
+                row["p99_ms"],
+                row.get("forged_a_second"),
+                row.get("lost_by_the_socket"),
+                row["wrong_rejects"],
+            )
             for row in beside
         ],
     )
