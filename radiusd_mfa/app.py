@@ -24,6 +24,7 @@ from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
+from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
@@ -175,7 +176,8 @@ class App:
 
     def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
         """Make the RADIUS server on sockets that are bound already."""
-        parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of)
+        tidy = Housekeeping(self.database).tidy
+        parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of, tidy)
         return Daemon(parts, listeners)
 
     def _passwords(self) -> Passwords:

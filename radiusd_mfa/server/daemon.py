@@ -35,6 +35,8 @@ _log: Final = logging.getLogger(__name__)
 EXCHANGES: Final = 65_536
 REFRESH: Final = 1.0
 """Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
+TIDY: Final = 60.0
+"""Seconds between two removals of expired rows."""
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
 PATIENCE: Final = 5.0
@@ -50,6 +52,8 @@ class Parts:
     nas: NasStore
     sign_in: SignIn
     kind_of: KindOf
+    tidy: Callable[[float], None] = lambda _now: None
+    """Removes rows that have expired by then (Unix seconds); raises StoreFault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Daemon:
     def __init__(self, parts: Parts, listeners: Sequence[Listener]) -> None:
         self._config: Final = parts.config
         self._nas = parts.nas
+        self._tidy = parts.tidy
         self.drops: Final = Drops()
         self._health = Health(parts.config.database_deadline)
         self._table = NasTable(parts.kind_of)
@@ -102,6 +107,7 @@ class Daemon:
         self.refresh()
         refresher = Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
         refresher.start()
+        Thread(target=self._tidy_for_ever, name="tidy", daemon=True).start()
         with selectors.DefaultSelector() as selector:
             for listener in self._listeners:
                 selector.register(listener.socket, selectors.EVENT_READ, listener)
@@ -216,6 +222,13 @@ class Daemon:
                 self.refresh()
             except StoreFault as fault:
                 _log.error("the database can't be read and written, the NAS entries stay as they are: %s", fault)
+
+    def _tidy_for_ever(self) -> None:
+        while not self._stopping.wait(TIDY):
+            try:
+                self._tidy(time())
+            except StoreFault as fault:
+                _log.warning("expired rows are left for the next time: %s", fault)
 
     def _close(self) -> None:
         self._pool.close(timeout=1.0)

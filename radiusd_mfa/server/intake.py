@@ -3,6 +3,7 @@
 Everything here happens before any SQL and any hash, for the packets of strangers and forgers too.
 """
 
+import logging
 import re
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,11 +16,12 @@ from radiusd_mfa.core.typed import Answer, Typed, answer, appended
 from radiusd_mfa.radius.exchange import FRESH, PENDING, Exchanges
 from radiusd_mfa.radius.packet import AccessRequest, StatusRequest, authenticate, read_request
 from radiusd_mfa.radius.wire import PacketError, parse
-from radiusd_mfa.server.drops import UNKNOWN_NAS, Drops
+from radiusd_mfa.server.drops import FAULT, UNKNOWN_NAS, Drops
 from radiusd_mfa.server.nas_table import KnownNas, NasTable
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.usecases.sign_in import SignIn
 
+_log: Final = logging.getLogger(__name__)
 _STATION_LIMIT: Final = 64
 # CLIENTS: a station comes as an address, `address[port]` or a MAC; the port changes with every connection.
 _STATION_PORT: Final = re.compile(r"\[\d+\]$")
@@ -81,7 +83,11 @@ class Intake:
             return self._read(datagram, known, now=now, at=at)
         except PacketError as error:
             self._drops.note(error.cause, address=address, nas=known.entry.nas.name)
-            return None
+        except Exception:  # noqa: BLE001 - as the next line says
+            # A defect of ours, met by one packet, must not end the loop for all the others.
+            self._drops.counts[FAULT] += 1
+            _log.exception("a packet from %s could not be read", address)
+        return None
 
     def _read(self, datagram: Datagram, known: KnownNas, *, now: float, at: float) -> Work | Status | Again | None:
         packet = parse(datagram.octets)

@@ -184,6 +184,8 @@ challenges = Table(
     _of("nas"),
     Column("kind", Text, nullable=False),
     Column("code_hash", Text),
+    # The password hash on which it was given: with another one it is worth nothing (ATTACKS 23).
+    Column("granted_to", Text, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
 )
 

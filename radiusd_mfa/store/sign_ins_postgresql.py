@@ -91,7 +91,7 @@ _FACTS: Final = f"""
       LEFT JOIN throttles t ON t.user_id = u.id
       LEFT JOIN verifications v
              ON v.user_id = u.id AND v.team_id = asked.team_id AND v.nas_id = asked.nas_id AND v.device = asked.device
-      LEFT JOIN challenges c ON c.state = asked.state
+      LEFT JOIN challenges c ON c.state = asked.state AND c.granted_to = coalesce(u.password_hash, '')
       LEFT JOIN audit a ON a.request = asked.request
       LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
       LEFT JOIN backup_codes b
@@ -159,8 +159,8 @@ WITH {_given("w", _ROW_COLUMNS)},
         DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
     ),
     issued AS (
-        INSERT INTO challenges (state, user_id, nas_id, kind, expires_at)
-        SELECT issue, user_id, nas_id, 'code', issue_expires FROM settled WHERE issue IS NOT NULL
+        INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at)
+        SELECT issue, user_id, nas_id, 'code', granted_to, issue_expires FROM settled WHERE issue IS NOT NULL
         ON CONFLICT (state) DO NOTHING
     )
 SELECT request, id FROM recorded

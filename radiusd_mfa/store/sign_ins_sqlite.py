@@ -30,7 +30,7 @@ _READ: Final = """
       LEFT JOIN users u ON u.name = ?
       LEFT JOIN throttles t ON t.user_id = u.id
       LEFT JOIN verifications v ON v.user_id = u.id AND v.team_id = ? AND v.nas_id = ? AND v.device = ?
-      LEFT JOIN challenges c ON c.state = ?
+      LEFT JOIN challenges c ON c.state = ? AND c.granted_to = coalesce(u.password_hash, '')
       LEFT JOIN audit a ON a.request = ?
       LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
       LEFT JOIN backup_codes b
@@ -65,7 +65,7 @@ _REMEMBER: Final = """
     DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
 """
 _ISSUE: Final = """
-    INSERT INTO challenges (state, user_id, nas_id, kind, expires_at) VALUES (?, ?, ?, 'code', ?)
+    INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at) VALUES (?, ?, ?, 'code', ?, ?)
     ON CONFLICT (state) DO NOTHING
 """
 
@@ -156,4 +156,4 @@ def _conclude(cursor: "Cursor", row: "Row") -> None:
         place = (row.user_id, row.team_id, row.nas_id, row.device, row.surface)
         cursor.execute(_REMEMBER, (*place, row.at, row.text))
     if row.issue is not None:
-        cursor.execute(_ISSUE, (row.issue, row.user_id, row.nas_id, row.issue_expires))
+        cursor.execute(_ISSUE, (row.issue, row.user_id, row.nas_id, row.granted_to, row.issue_expires))

@@ -221,3 +221,19 @@ def test_a_late_twin_of_the_first_packet_does_not_open_a_used_state_again(
         assert open_challenges(world) == 0
         assert nas.ask("alice", alice.code(LATER).encode(), state=first.state).code is Code.ACCESS_REJECT
     assert world.audit() == [("challenge", "code-due"), ("accept", "totp"), ("reject", "bad-state")]
+
+
+def test_a_challenge_dies_with_the_password_on_which_it_was_given(world: World, daemon: Daemon) -> None:
+    """Also where another program writes the new hash, and knows nothing of challenges (ATTACKS 23)."""
+    world.nas(challenge=True)
+    daemon.refresh()
+    alice, other = world.user(), world.user("bob")
+    nas = world.client(daemon)
+    state = nas.ask("alice", b"hunter2").state
+    with world.database.reading() as connection:
+        another_hash = connection.execute(
+            select(schema.users.c.password_hash).where(schema.users.c.id == other.id)
+        ).scalar_one()
+    world.execute(update(schema.users).where(schema.users.c.id == alice.id).values(password_hash=another_hash))
+    assert nas.ask("alice", alice.code().encode(), state=state).code is Code.ACCESS_REJECT
+    assert world.audit() == [("challenge", "code-due"), ("reject", "bad-state")]

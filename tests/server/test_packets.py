@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from radiusd_mfa.radius.wire import Attribute, Cause, Code
+from radiusd_mfa.radius.packet import AccessRequest, NasRules, StatusRequest, read_request
+from radiusd_mfa.radius.wire import Attribute, Cause, Code, Packet
+from radiusd_mfa.server import intake
 from radiusd_mfa.server.daemon import Daemon
-from radiusd_mfa.server.drops import UNKNOWN_NAS
+from radiusd_mfa.server.drops import FAULT, UNKNOWN_NAS
 from tests.support.packets import SIGNATURE, build, new_authenticator, none_is_answered, password, user
 from tests.support.taps import Tap, eventually
 from tests.support.world import TestNas, TestUser, World
@@ -256,3 +258,18 @@ def test_a_flood_of_status_server_delays_no_sign_in_and_reaches_no_sql(
         flooder.send(build([SIGNATURE], authenticator=authenticator, identifier=identifier, code=Code.STATUS_SERVER))
     assert nas.ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
     assert len(tap.opened) == 1
+
+
+def test_a_defect_that_one_packet_meets_ends_nothing_for_the_others(
+    alice: TestUser, daemon: Daemon, nas: TestNas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbling(packet: Packet, rules: NasRules) -> AccessRequest | StatusRequest:
+        if b"stumble" in packet.octets:
+            raise RuntimeError("a defect")
+        return read_request(packet, rules)
+
+    monkeypatch.setattr(intake, "read_request", stumbling)
+    octets, authenticator = nas.request("stumble", b"x")
+    assert nas.is_ignored(octets, authenticator)
+    assert nas.ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
+    assert daemon.drops.counts[FAULT] == 1

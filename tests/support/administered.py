@@ -100,7 +100,13 @@ class World:
             text=b"t",
         )
         self.insert(
-            schema.challenges, state=b"s", user_id=user_id, nas_id=77, kind="totp", expires_at=self.clock.now + 60
+            schema.challenges,
+            state=b"s",
+            user_id=user_id,
+            nas_id=77,
+            kind="totp",
+            granted_to="",
+            expires_at=self.clock.now + 60,
         )
         self.insert(schema.throttles, user_id=user_id, history="1.0/p/77///;")
 

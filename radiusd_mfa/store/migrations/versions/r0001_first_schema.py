@@ -234,6 +234,7 @@ def _create_sign_ins() -> None:
         sa.Column("nas_id", _ID, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("code_hash", sa.Text(), nullable=True),
+        sa.Column("granted_to", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["nas_id"], ["nas.id"], name="fk_challenges_nas_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_challenges_user_id", ondelete="CASCADE"),

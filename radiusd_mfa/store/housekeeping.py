@@ -1,0 +1,24 @@
+"""Removes rows that can't matter any more, so that no table grows by sign-ins alone, the audit log excepted."""
+
+from typing import Final
+
+from sqlalchemy import delete
+
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.schema import challenges, verifications
+
+FORGOTTEN_AFTER: Final = 90 * 86_400.0
+"""Seconds after which a device counts as unknown again: the addresses of clients change, and each is a row."""
+
+
+class Housekeeping:
+    """Tidies one database; any number of nodes may do it at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def tidy(self, now: float) -> None:
+        """Remove expired challenges, and devices not seen for long; raises StoreFault."""
+        with self._database.writing() as connection:
+            connection.execute(delete(challenges).where(challenges.c.expires_at < now))
+            connection.execute(delete(verifications).where(verifications.c.at < now - FORGOTTEN_AFTER))
