@@ -3,7 +3,8 @@
 A parent binds one socket per worker and address, keeps them, and starts the workers; it serves nothing itself. The
 kernel gives each datagram to the worker that its RADIUS Identifier names, so that a retransmission meets the worker
 that knows it, also where a NAS asks from one port only. A worker that dies is started again on the same sockets: what
-arrived meanwhile waits there.
+arrived meanwhile waits there. When the parent dies, its workers stop: left behind, they would keep the port, and the
+kernel would go on giving them the requests that the next server waits for.
 """
 
 import ctypes
@@ -13,7 +14,8 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from radiusd_mfa.config import Endpoint
@@ -28,6 +30,9 @@ PATIENCE: Final = 7.0
 REST: Final = 1.0
 """Seconds until a worker that died is started again, so that a defect at the start does not burn a processor."""
 
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_PR_SET_PDEATHSIG: Final = 1
+"""linux/prctl.h; nothing in the standard library has a name for it."""
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
 """asm-generic/socket.h; the socket module has no name for it."""
 _IDENTIFIER: Final = 1
@@ -78,10 +83,11 @@ class Parent:
 
     def run(self, ready: Callable[[], None]) -> int:
         """Return the exit code, after all workers have ended; `ready` is called once, when all of them are."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPS:
             signal.signal(number, lambda _number, _frame: self._stop())
         waiting = [self._start(number) for number in range(len(self._sockets))]
-        if all(_became_ready(descriptor) for descriptor in waiting):
+        became = [_became_ready(descriptor) for descriptor in waiting]
+        if all(became):
             ready()
         else:
             self._stop()
@@ -95,12 +101,19 @@ class Parent:
         return reading
 
     def _fork(self, number: int, *, ready: Callable[[], None], unused: int | None = None) -> None:
-        process = os.fork()
-        if process == 0:
-            if unused is not None:
-                os.close(unused)
-            self._be_worker(number, ready)
-        self._workers[process] = number
+        """Start a worker, unless the server stops meanwhile."""
+        # A signal waits until the worker stands in the table of those who are told of it.
+        with _held_back(_STOPS):
+            if self._stopping or signal.sigpending() & set(_STOPS):
+                return
+            parent = os.getpid()
+            process = os.fork()
+            if process == 0:
+                if unused is not None:
+                    os.close(unused)
+                _become_child(parent)
+                self._be_worker(number, ready)
+            self._workers[process] = number
 
     def _be_worker(self, number: int, ready: Callable[[], None]) -> None:
         """Serve, and end the process without returning into the parent's code."""
@@ -127,7 +140,8 @@ class Parent:
                 break
             number = self._workers.pop(process)
             if self._stopping:
-                failed = failed or status != 0
+                # One that had not begun to serve ends by the signal itself, as it should.
+                failed = failed or status not in (0, *_STOPS)
                 continue
             _log.error("worker %d ended (status %d) and is started again", number, status)
             time.sleep(REST)
@@ -137,14 +151,34 @@ class Parent:
 
     def _stop(self) -> None:
         self._stopping = True
-        for process in self._workers:
-            os.kill(process, signal.SIGTERM)
-        signal.signal(signal.SIGALRM, lambda _number, _frame: self._kill())
+        self._signal(signal.SIGTERM)
+        signal.signal(signal.SIGALRM, lambda _number, _frame: self._signal(signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
-    def _kill(self) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         for process in self._workers:
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # has ended, and _watch was about to take note of it
+                os.kill(process, number)
+
+
+@contextmanager
+def _held_back(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _become_child(parent: int) -> None:
+    """Drop what the parent does on a signal, and end with the parent. Signals are held back meanwhile."""
+    # The parent's handler would signal the other workers, and let this one go on.
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_DFL)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before it could be asked for
+        os._exit(1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _tell(writing: int) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,32 @@ from tests.support.world import TestNas, World
 def database_url(sqlite_url: str) -> str:
     """Workers are the kernel's and the parent's affair, whichever database it is."""
     return sqlite_url
+
+
+# A parent whose workers never get as far as to serve.
+STARTING = """
+import os, sys, time
+from radiusd_mfa.server.workers import Parent
+
+def serve(listeners, ready):
+    os.write(1, b"started\\n")
+    time.sleep(120)
+
+sys.exit(Parent([[], []], serve).run(lambda: None))
+"""
+
+
+@pytest.fixture
+def starting() -> Iterator[subprocess.Popen[str]]:
+    """Two workers that are busy starting."""
+    with subprocess.Popen([sys.executable, "-c", STARTING], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["started\n", "started\n"]
+        workers = workers_of(process)
+        yield process
+        for worker in (process.pid, *workers):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -48,6 +75,19 @@ def answered(nas: TestNas, identifier: int) -> bool:
     octets, authenticator = nas.request("nobody", b"x", identifier=identifier)
     nas.send(octets)
     return nas.receive(authenticator, timeout=4) is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_workers_that_have_not_begun_to_serve_stop_too(starting: subprocess.Popen[str], number: signal.Signals) -> None:
+    """They have the parent's handlers when they are forked, and must not do what it does."""
+    starting.send_signal(number)
+    assert starting.wait(30) == 0
+
+
+def test_workers_end_with_their_parent(starting: subprocess.Popen[str]) -> None:
+    """They hold its standard output, so its end is theirs."""
+    starting.kill()
+    assert starting.communicate(timeout=30)[0] == ""
 
 
 def test_a_retransmission_meets_the_worker_that_knows_it(
