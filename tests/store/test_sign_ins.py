@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 
 from radiusd_mfa.core import throttle
 from radiusd_mfa.core.facts import Attempt, Nas
@@ -177,6 +177,21 @@ def test_the_same_request_twice_is_one_row_and_nothing_of_the_second(world: Worl
     assert rows(world, schema.verifications) == []
 
 
+def test_the_same_request_twice_in_one_batch_has_the_verdict_of_the_first(
+    world: World, desk: Desk, alice: TestUser
+) -> None:
+    """The clock may have passed to the next step between the two: the audit row tells what both are told (I2)."""
+    request = bytes(range(16))
+    (refused,) = desk.opened(desk.attempt(alice, wrong(alice), request=request))
+    (right,) = desk.opened(desk.attempt(alice, alice.typed(), request=request))
+    assert right.verdict.outcome is Outcome.ACCEPT
+    first, second = desk.store.settle([refused, right])
+    assert first is not None
+    assert second is None
+    assert world.audit() == [("reject", "wrong-code")]
+    assert watermark(world) == 0
+
+
 def test_an_open_of_a_settled_request_knows_the_verdict_and_charges_nothing(
     world: World, desk: Desk, alice: TestUser
 ) -> None:
@@ -275,6 +290,30 @@ def test_a_seed_that_does_not_open_is_a_fault_of_that_user_only(world: World, de
 
 ODD = ['"', "\\", '\\"', "{}", "{a,b}", ",", "NULL", "null", "'; DROP TABLE users; --", "%s", "%(a)s", ":a", "?", "$1"]
 ODD += ["\x1e", "\x1f", "\x1e\x1f\x1e", "a\x1fb", '"\x1e"', "\n", " ", "ё", "😀", "\u2028", "\\x00", "x" * 300]
+
+
+def test_a_verdict_of_another_version_is_a_fault_of_that_request_only(
+    world: World, desk: Desk, alice: TestUser
+) -> None:
+    bob = world.user("bob")
+    told = desk.attempt(alice, alice.typed())
+    values = {"at": told.at, "kind": "sign-in", "request": told.request, "outcome": "accept", "reason": "by-magic"}
+    world.execute(insert(schema.audit).values(values))
+    unreadable, good = desk.store.open([told, desk.attempt(bob, bob.typed())])
+    assert "alice" in unreadable.fault
+    assert "by-magic" in unreadable.fault
+    assert not good.fault
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_seed_that_is_no_octets_is_a_fault_of_that_user_only(world: World, desk: Desk, alice: TestUser) -> None:
+    """SQLite keeps whatever another program writes into a column."""
+    bob = world.user("bob")
+    world.execute(text("UPDATE methods SET seed = 'JBSWY3DPEHPK3PXP' WHERE user_id = :id").bindparams(id=alice.id))
+    spoiled, good = desk.store.open([desk.attempt(alice, alice.typed()), desk.attempt(bob, bob.typed())])
+    assert "alice" in spoiled.fault
+    assert "JBSWY3DP" not in spoiled.fault
+    assert not good.fault
 
 
 @pytest.mark.parametrize("beside_none", [True, False])
