@@ -69,12 +69,13 @@ class Pipeline:
         self._opening: deque[Work] = deque()
         self._answers: deque[tuple[Work, Question, Right | BaseException | None]] = deque()
         self._settling: deque[tuple[Work, Settlement]] = deque()
+        self._unchecked: deque[Work] = deque()
         self._hashing = 0
 
     @property
     def busy(self) -> bool:
         """Whether a turn has something to do now."""
-        return bool(self._opening or self._answers or self._settling)
+        return bool(self._opening or self._answers or self._settling or self._unchecked)
 
     @property
     def idle(self) -> bool:
@@ -90,12 +91,13 @@ class Pipeline:
                 self._drop(work, OVERLOAD)
 
     def turn(self) -> None:
-        """Open a batch, take the answers of the hash threads, settle a batch."""
+        """Open a batch, take the answers of the hash threads, settle a batch, refund what was not even checked."""
         self._open(_taken(self._opening))
         while self._answers:
             self._hashing -= 1
             self._take_answer(*self._answers.popleft())
         self._settle(_taken(self._settling))
+        self._refund(_taken(self._unchecked))
 
     def _open(self, works: Sequence[Work]) -> None:
         in_time = [work for work in works if self._in_time(work)]
@@ -149,7 +151,13 @@ class Pipeline:
         if question.optional:
             self._decide(work, question, None)
         else:
-            self._drop(work, OVERLOAD)
+            self._leave_unchecked(work, OVERLOAD)
+
+    def _leave_unchecked(self, work: Work, cause: str) -> None:
+        """Drop a sign-in before its password was looked at, which is no guess: a flood must not close accounts."""
+        self._drop(work, cause)
+        if work.tries == 0:  # later ones were checked before they lost a claim
+            self._unchecked.append(work)
 
     def _answered(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
         """Leave the answer to the loop; called in a hash thread."""
@@ -158,7 +166,7 @@ class Pipeline:
 
     def _take_answer(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
         if isinstance(answer, PoolProblem):
-            self._drop(work, LATE)
+            self._leave_unchecked(work, LATE)
         elif isinstance(answer, BaseException):
             self._fail([work], answer)
         else:
@@ -187,6 +195,15 @@ class Pipeline:
                 self._judge_again(work)
             else:
                 self._guarded(self._tell, work, settlement.verdict)
+
+    def _refund(self, works: Sequence[Work]) -> None:
+        if not works:
+            return
+        try:
+            with self._health.watched():
+                self._store.refund([(work.attempt, work.facts) for work in works])
+        except Exception as fault:  # noqa: BLE001 - as above; the charges stand, and count as guesses (I3)
+            _log.error("%d sign-ins that were not checked count as guesses: %s", len(works), fault)
 
     def _judge_again(self, work: Work) -> None:
         """Another sign-in was first, or the user was changed meanwhile: what is true now decides."""

@@ -4,8 +4,8 @@ The two statements that carry the load are written for each dialect (`sign_ins_s
 module owns what they share: which attempts are charged, and how their rows become facts.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, assert_never
 
@@ -151,6 +151,15 @@ class SignIns:
         """See `SignInStore.reread`."""
         return self._read(attempts, charging=False)
 
+    def refund(self, charged: Sequence[tuple[Attempt, Facts]]) -> None:
+        """See `SignInStore.refund`."""
+        charges: defaultdict[int, list[str]] = defaultdict(list)
+        for attempt, facts in charged:
+            if facts.user is not None:
+                charges[facts.user.id].append(attempt.charged)
+        if charges:
+            self._retried(lambda: self._refund(charges))
+
     def settle(self, settlements: Sequence[Settlement]) -> list[int | None]:
         """See `SignInStore.settle`."""
         return self._retried(lambda: self._settle(settlements))
@@ -168,6 +177,15 @@ class SignIns:
         else:
             held = self._settle_apart(rows, settlements, met_once)
         return [held.get(position) for position in range(len(settlements))]
+
+    def _refund(self, charges: Mapping[int, Sequence[str]]) -> None:
+        with self._database.writing() as connection:
+            histories = self._dialect.lock_histories(connection, sorted(charges))
+            for user_id in histories:
+                for charge in charges[user_id]:
+                    # To the letter: the same request may be charged again by now, and checked under that charge.
+                    histories[user_id] = histories[user_id].replace(charge, "")
+            self._dialect.write_histories(connection, histories)
 
     def _settle_apart(
         self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]

@@ -82,6 +82,10 @@ class SignInStore(Protocol):
         """Read the facts again, without a charge."""
         ...
 
+    def refund(self, charged: Sequence[tuple[Attempt, Facts]]) -> None:
+        """Take back the charges of attempts of which nothing was ever checked, each its own only."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[int | None]:
         """Make each verdict true and return the ids of its audit rows.
 

@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from radiusd_mfa.core.verdict import Verdict
+from radiusd_mfa.passwords.pool import Expired, HashPool
 from radiusd_mfa.radius.wire import Attribute, Cause, Code, PacketError
 from radiusd_mfa.server.intake import Work
 from radiusd_mfa.server.pipeline import CAPACITY
@@ -99,6 +101,29 @@ def test_requests_whose_clients_gave_up_cost_no_transaction(world: World) -> Non
         eventually(lambda: daemon.drops.counts["late"] == 6)
         assert sizes == [1]
         assert nas.receive(bytes(16), timeout=0.1) is None
+
+
+@pytest.mark.parametrize("refusal", ["full", "late"])
+def test_what_the_hash_threads_never_looked_at_is_no_guess(
+    world: World, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """Who keeps them busy would close accounts for a day otherwise, without knowing any password (ATTACKS 16)."""
+    world.nas()
+    alice = world.user()
+
+    def refuse(_pool: HashPool, _job: object, *, done: Callable[[object], None], **_options: object) -> bool:
+        if refusal == "late":
+            done(Expired())
+        return refusal == "late"
+
+    with world.daemon() as daemon:
+        nas = world.client(daemon)
+        with monkeypatch.context() as busy:
+            busy.setattr(HashPool, "submit", refuse)
+            for number in range(5):
+                nas.send(nas.request("alice", b"guess %d" % number)[0])
+                eventually(lambda: daemon.drops.counts.total() > number)  # noqa: B023 - is called at once
+        assert nas.ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
 
 
 def test_a_reply_that_cannot_be_made_leaves_the_next_sign_ins_answered(

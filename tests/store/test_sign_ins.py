@@ -1,6 +1,7 @@
 """The sign-in store by itself: `open` charges, `settle` arbitrates, on both databases (O6, I1, I2, I3)."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,8 +11,8 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from radiusd_mfa.core import throttle
-from radiusd_mfa.core.facts import Attempt, Nas
-from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.facts import Attempt, Facts, Nas
+from radiusd_mfa.core.verdict import Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
@@ -90,6 +91,21 @@ def test_two_batches_in_flight_settle_their_own_charges_only(world: World, desk:
     assert desk.store.settle([first]) != [None]
     assert desk.store.settle([second]) != [None]
     assert [charge.mark for charge in throttle.parse(history(world, alice))] == ["c"]
+
+
+def test_a_refund_takes_back_its_own_charge_and_no_other_of_the_same_request(
+    world: World, desk: Desk, alice: TestUser
+) -> None:
+    """A retransmission is charged anew; that it is checked under this charge must not be forgotten (I3)."""
+    request, now = bytes(range(16)), time.time()
+    left = desk.attempt(alice, wrong(alice), request=request, at=now)
+    again = desk.attempt(alice, wrong(alice), request=request, at=now + 2)
+    (unchecked,) = desk.store.open([left])
+    (facts,) = desk.store.open([again])
+    desk.store.refund([(left, unchecked), (desk.attempt("nobody", b"x"), Facts())])
+    assert history(world, alice) == again.charged
+    desk.store.settle([desk.judged(again, facts)])
+    assert [charge.mark for charge in throttle.parse(history(world, alice))] == [Mark.WRONG_CODE]
 
 
 def test_settle_writes_one_row_for_each_and_says_which(world: World, desk: Desk, alice: TestUser) -> None:

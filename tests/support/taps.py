@@ -55,6 +55,9 @@ class Tap:
     def reread(self, attempts: Sequence[Attempt]) -> Sequence[Facts]:
         return self.store.reread(attempts)
 
+    def refund(self, charged: Sequence[tuple[Attempt, Facts]]) -> None:
+        self.store.refund(charged)
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[int | None]:
         self.before_settle(settlements)
         ids = self.store.settle(settlements)
