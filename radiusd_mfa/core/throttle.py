@@ -140,6 +140,14 @@ def settle(history: str, charge: Charge, mark: Mark) -> str:
     return "".join(map(str, _fitting(kept)))
 
 
+def with_new_password(history: str) -> str:
+    """Return the history for a new password: guesses at the old one say nothing about it, guessed codes still do.
+
+    Otherwise whoever can have a password reset, and has no code, had as many codes to guess as resets.
+    """
+    return "".join(str(entry) for entry in parse(history) if entry.mark not in _PASSWORD_MARKS)
+
+
 def _fitting(entries: Sequence[Charge]) -> Sequence[Charge]:
     """Keep the row small. What counts against the caps is never dropped, or wrong passwords would buy codes."""
     surplus = len(entries) - KEPT

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, text, update
 
+from radiusd_mfa.core import throttle
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
@@ -84,9 +85,15 @@ class UserTable:
         for table in (schema.challenges, schema.verifications):
             self._connection.execute(delete(table).where(table.c.user_id == user_id))
 
-    def forget_guesses(self, user_id: int) -> None:
-        """See `People.forget_guesses`."""
-        self._connection.execute(delete(schema.throttles).where(schema.throttles.c.user_id == user_id))
+    def forget_wrong_passwords(self, user_id: int) -> None:
+        """See `People.forget_wrong_passwords`."""
+        throttles = schema.throttles.c
+        # Locked: a sign-in that settles meanwhile must not lose its mark.
+        found = select(throttles.history).where(throttles.user_id == user_id).with_for_update()
+        history = self._connection.execute(found).scalar()
+        if history:
+            left = throttle.with_new_password(history)
+            self._connection.execute(update(schema.throttles).where(throttles.user_id == user_id).values(history=left))
 
     def _one(self, statement: Select[Any]) -> User | None:
         row = self._connection.execute(statement).one_or_none()

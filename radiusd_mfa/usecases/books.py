@@ -73,8 +73,8 @@ class People(Protocol):
         """Drop open challenges and running periods, so that the next sign-in starts from nothing."""
         ...
 
-    def forget_guesses(self, user_id: int) -> None:
-        """Drop the throttle's history."""
+    def forget_wrong_passwords(self, user_id: int) -> None:
+        """Drop guesses at the password from the throttle's history; guessed codes stay."""
         ...
 
 

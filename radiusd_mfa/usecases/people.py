@@ -146,7 +146,7 @@ def set_password(
         books.people.set_password_hash(user.id, stored)
         books.people.forget_periods(user.id)
         # Guesses at the old password say nothing about the new one.
-        books.people.forget_guesses(user.id)
+        books.people.forget_wrong_passwords(user.id)
         return user
 
     return changed("user-password", name, work, store=store, clock=clock, actor=actor)

@@ -60,8 +60,18 @@ def test_with_a_new_password_the_old_one_its_periods_and_its_guesses_are_gone(wo
     stored = _found(world).password_hash
     assert verify("new password", stored)
     assert not verify("correct horse", stored)
-    for table in (schema.verifications, schema.challenges, schema.throttles):
+    for table in (schema.verifications, schema.challenges):
         assert world.count(table) == 0
+    assert world.count(schema.throttles, history="") == 1
+
+
+def test_a_new_password_buys_no_codes(world: World) -> None:
+    """Who reads somebody's mail can have the password reset, again and again (ATTACKS 15)."""
+    user = world.user()
+    guessed = "1.000/c/77/d/t/r1;2.000/?/77/d/t/r3;"
+    world.insert(schema.throttles, user_id=world.user_id(user), history="1.000/p/77/d/t/r0;" + guessed)
+    people.set_password(user, "new password", **world.needs, hashing=world.app.hashing)
+    assert world.count(schema.throttles, history=guessed) == 1
 
 
 def test_of_a_removed_user_only_the_audit_log_is_left(world: World) -> None:
