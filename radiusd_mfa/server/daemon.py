@@ -222,6 +222,9 @@ class Daemon:
                 self.refresh()
             except StoreFault as fault:
                 _log.error("the database can't be read and written, the NAS entries stay as they are: %s", fault)
+            except Exception:  # noqa: BLE001 - as the next line says
+                # A thread that ended would keep removed entries and old secrets valid without a word.
+                _log.exception("the NAS entries stay as they are")
 
     def _tidy_for_ever(self) -> None:
         while not self._stopping.wait(TIDY):

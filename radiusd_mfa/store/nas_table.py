@@ -44,7 +44,7 @@ class NasTableReader:
         try:
             secret = self._keys.open(row.secret, table="nas", column="secret", row=row.id)
             network = ip_network(row.address)
-        except (KeyProblem, ValueError) as problem:
+        except (KeyProblem, TypeError, ValueError) as problem:  # SQLite keeps text where octets belong
             if tuple(row) not in self._known:
                 _log.error("NAS entry %s can't be used: %s", row.name, problem)
             return None

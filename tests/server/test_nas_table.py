@@ -1,10 +1,11 @@
 """NAS entries from the database: known by address, the longest prefix first, a change works at once (R8)."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from radiusd_mfa.app import dictionaries
 from radiusd_mfa.radius.attributes import Dictionary
@@ -13,6 +14,7 @@ from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.nas_table import NasTable
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.usecases.ports import NasEntry
 from tests.support.taps import eventually
 from tests.support.world import SECRET, TestNas, TestUser, World
 
@@ -132,6 +134,33 @@ def test_an_empty_secret_makes_no_nas(world: World, daemon: Daemon) -> None:
     good, empty = world.client(daemon, source="127.0.0.2"), world.client(daemon, secret=b"")
     assert eventually(lambda: is_known(good))
     assert not is_known(empty)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_secret_that_is_no_octets_makes_no_nas(world: World, table: Table) -> None:
+    """SQLite keeps whatever another program writes into a column."""
+    world.nas("broken", "192.0.2.1/32")
+    world.nas("whole", "192.0.2.2/32")
+    world.execute(text("UPDATE nas SET secret = 'in the clear' WHERE name = 'broken'"))
+    assert table.name_at("192.0.2.1") is None
+    assert table.name_at("192.0.2.2") == "whole"
+
+
+def test_a_defect_while_the_entries_are_read_ends_their_reading_for_once_only(
+    world: World, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = threading.Event()
+
+    def stumble(_reader: NasTableReader) -> list[NasEntry]:
+        met.set()
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as defective:
+        defective.setattr(NasTableReader, "read", stumble)
+        assert met.wait(10)
+    world.nas()
+    nas = world.client(daemon)
+    assert eventually(lambda: is_known(nas))
 
 
 @pytest.fixture
