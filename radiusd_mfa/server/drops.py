@@ -10,6 +10,8 @@ from radiusd_mfa.radius.wire import Cause
 _log: Final = logging.getLogger(__name__)
 _QUIET: Final = 30.0
 """Seconds between two lines about the same cause and address."""
+_LINES: Final = 32
+"""Lines about one cause in that time, whoever it comes from: the addresses of a flood may be forged, each another."""
 _REMEMBERED: Final = 4096
 
 UNKNOWN_NAS: Final = "unknown-nas"
@@ -36,11 +38,13 @@ _REMEDIES: Final = {
 
 
 class Drops:
-    """Counts by cause; the log has at most one line per cause and address in 30 s."""
+    """Counts by cause; the log has at most one line per cause and address in 30 s, and 32 per cause."""
 
     def __init__(self) -> None:
         self.counts: Final[Counter[str]] = Counter()
         self._last: dict[tuple[str, str], float] = {}
+        self._lines: Counter[str] = Counter()
+        self._lines_since = -_QUIET
 
     def note(self, cause: str, *, address: str, nas: str = "") -> None:
         """Count a dropped packet."""
@@ -49,6 +53,12 @@ class Drops:
         key = (cause, address)
         if now - self._last.get(key, -_QUIET) < _QUIET:
             return
+        if now - self._lines_since >= _QUIET:
+            self._lines_since = now
+            self._lines.clear()
+        if self._lines[cause] >= _LINES:
+            return
+        self._lines[cause] += 1
         if len(self._last) >= _REMEMBERED:
             self._last.clear()
         self._last[key] = now
