@@ -3,8 +3,9 @@
 Arrays go in, `unnest` makes them rows. Rows are locked in key order, so that two nodes don't deadlock. The planner
 settings of `database` matter: left alone, PostgreSQL takes a batch of 32 for large and scans whole tables.
 
-What a verdict grants rests on the user's row, which is locked (`granted`): who changes a password or disables a user
-at that moment is waited for, and the row judged again, so that nothing rests on the old row after that commit.
+What a verdict grants rests on the user's row, which is locked (`granted`), so that nothing rests on the old row after
+the commit of who changes it. Where somebody holds it, say to disable the user, nothing is granted and the sign-in is
+judged again: to wait would let one forgotten transaction silence everybody in the batch.
 """
 
 from collections.abc import Sequence
@@ -108,7 +109,7 @@ WITH {_given("w", _ROW_COLUMNS)},
     granted AS (
         SELECT w.position FROM w JOIN users u ON u.id = w.user_id
          WHERE NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to
-         ORDER BY u.id FOR SHARE OF u
+         ORDER BY u.id FOR SHARE OF u SKIP LOCKED
     ),
     open AS (
         SELECT w.* FROM w

@@ -275,6 +275,19 @@ def test_what_changed_while_a_password_was_hashed_is_what_counts(
     assert desk.judge(settlement.attempt, facts).outcome is Outcome.REJECT
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_a_user_whose_row_somebody_holds_keeps_no_neighbour_waiting(world: World, desk: Desk, alice: TestUser) -> None:
+    """A forgotten transaction of a control panel must not silence everybody who signs in beside that user."""
+    bob = world.user("bob")
+    batch = desk.opened(desk.attempt(alice, alice.typed()), desk.attempt(bob, bob.typed()))
+    with world.database.writing() as holding:
+        holding.execute(update(schema.users).where(schema.users.c.id == alice.id).values(disabled=True))
+        lost, settled = desk.store.settle(batch)
+    assert lost is None
+    assert settled is not None
+    assert desk.store.settle(batch[:1]) == [None], "now the user is disabled"
+
+
 def test_a_user_who_is_removed_while_being_refused_is_still_recorded(world: World, desk: Desk, alice: TestUser) -> None:
     (settlement,) = desk.opened(desk.attempt(alice, wrong(alice)))
     world.execute(remove(alice))
