@@ -41,10 +41,10 @@ class PostgreSql:
         self._run(f"CREATE DATABASE {_TEMPLATE}")
         migrate(self._url(_TEMPLATE))
 
-    def new(self, *, migrated: bool = True) -> str:
+    def new(self, *, migrated: bool = True, options: str = "") -> str:
         """Return the URL of a new database."""
         name = f"test_{next(_number)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if migrated else 'template0'}")
+        self._run(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if migrated else 'template0'} {options}")
         return self._url(name)
 
     def drop(self, url: str) -> None:

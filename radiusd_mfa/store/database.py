@@ -138,6 +138,16 @@ class _Impatient(psycopg.Connection[Any]):
             raise
 
 
+def _refuse_narrow(connection: _Impatient) -> None:
+    """Refuse a server that can't write every name: one would be an error for its whole batch, and anybody can send it."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise StoreFault(
+            f"the database has encoding {encoding}; make it anew with: CREATE DATABASE ... ENCODING 'UTF8'"
+        )
+
+
 def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine:
     milliseconds = int(deadline * 1000)
     settings: dict[str, object] = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
@@ -150,6 +160,7 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
     engine = create_engine(
         url,
         pool_pre_ping=not for_sign_ins,
+        pool_use_lifo=True,  # the connection that has its statements prepared and its caches warm
         hide_parameters=True,  # an error names no hash and no name in the log
         connect_args={
             "options": options,
@@ -165,6 +176,7 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
     def connect(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's
         connection = _Impatient.connect(*arguments, **parameters)
         connection.patience = deadline + _GRACE
+        _refuse_narrow(connection)
         if for_sign_ins:
             connection.prepare_threshold = 0
         return connection
