@@ -139,7 +139,7 @@ class _Impatient(psycopg.Connection[Any]):
 
 
 def _refuse_narrow(connection: _Impatient) -> None:
-    """Refuse a server that can't write every name: one would be an error for its whole batch, and anybody can send it."""
+    """Refuse a server that can't write every name: one would fail its whole batch, and anybody can send it."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         connection.close()
