@@ -60,9 +60,10 @@ class Attempt:
     def __post_init__(self) -> None:
         """Work the charge out once: it is needed at every stage."""
         device = blake2s(self.device.encode(errors="surrogatepass"), digest_size=4).hexdigest()
-        charge = Charge(self.at, PENDING, self.nas.id, device, self.text.hex(), self.request.hex())
-        object.__setattr__(self, "charge", charge)
-        object.__setattr__(self, "charged", str(charge))
+        text, request = self.text.hex(), self.request.hex()
+        written = str(Charge(self.at, PENDING, self.nas.id, device, text, request))
+        object.__setattr__(self, "charge", Charge(self.at, PENDING, self.nas.id, device, text, request, written))
+        object.__setattr__(self, "charged", written)
 
 
 class MethodKind(StrEnum):

@@ -24,7 +24,7 @@ RETRANSMITTED_FOR: Final = 60.0
 WINDOW: Final = 1
 """Time steps accepted before and after the current one (RFC 6238 5.2)."""
 USUAL_DIGITS: Final = 6
-MOST_READINGS: Final = 3
+MOST_READINGS: Final = 4
 """Passwords that one text may cost; two, except where separators or codes of two lengths leave room for another."""
 
 

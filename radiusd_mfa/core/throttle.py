@@ -14,7 +14,7 @@ attempt was admitted follows from the text alone, so two nodes that read the sam
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 from math import isnan
@@ -65,8 +65,12 @@ class Charge:
     """Keyed digest of what was typed, hexadecimal."""
     request: str
     """Digest of the request, hexadecimal: a retransmission is the same charge."""
+    written: str = field(default="", compare=False, repr=False)
+    """The text, where it is known already."""
 
     def __str__(self) -> str:
+        if self.written:
+            return self.written
         return f"{self.at:.3f}/{self.mark}/{self.nas_id}/{self.device}/{self.text}/{self.request};"
 
     def same_text(self, other: "Charge") -> bool:
@@ -166,7 +170,7 @@ def _forgiven(entry: Charge, charge: Charge, mark: Mark) -> Charge | None:
 
 def marked(charge: Charge, mark: Mark) -> Charge | None:
     """Return the charge as it stands after settling, None where it is taken back."""
-    return None if mark in (Mark.REFUND, Mark.CLEAR) else replace(charge, mark=mark)
+    return None if mark in (Mark.REFUND, Mark.CLEAR) else replace(charge, mark=mark, written="")
 
 
 def _before(history: str, charge: Charge) -> Sequence[Charge] | None:

@@ -230,7 +230,7 @@ class Daemon:
         while not self._stopping.wait(TIDY):
             try:
                 self._tidy(time())
-            except StoreFault as fault:
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may do better
                 _log.warning("expired rows are left for the next time: %s", fault)
 
     def _close(self) -> None:

@@ -147,6 +147,9 @@ class Pipeline:
         )
         if taken:
             self._hashing += 1
+            if question.optional:
+                # Closed already, and hashed for the time it takes: meanwhile its charge must not close the owner out.
+                self._unchecked.append(work)
             return
         if question.optional:
             self._decide(work, question, None)

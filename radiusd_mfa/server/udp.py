@@ -62,6 +62,8 @@ class Listener:
                 return
             except ConnectionError:
                 continue  # an ICMP error for an earlier reply: that client is gone, this call is not
+            except OSError:
+                return  # short of memory for the moment: what waits is there at the next turn
             yield Datagram(octets, source, _answerable(control), self)
 
     def send(self, octets: bytes, datagram: Datagram) -> None:

@@ -19,8 +19,8 @@ from radiusd_mfa.usecases.ports import StoreFault
 
 _GRACE: Final = 0.1
 """Seconds in which a server's own complaint about a slow statement may still come."""
-_TRANSIENT: Final = ("40001", "40P01")
-"""PostgreSQL's serialization_failure and deadlock_detected."""
+_TRANSIENT: Final = ("40001", "40P01", "23503")
+"""PostgreSQL's serialization_failure, deadlock_detected, and foreign_key_violation: the row went just now."""
 
 
 def is_transient(fault: StoreFault) -> bool:
@@ -155,6 +155,7 @@ def _open_postgresql(url: URL, deadline: float, *, for_sign_ins: bool) -> Engine
         # Left alone, the planner takes a batch of 32 for large and scans whole tables. Held to the indexes, its plan is
         # the same for every batch, so it is made once for a connection: that saves 1.5 ms a batch.
         settings |= {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+        settings |= {"enable_bitmapscan": "off"}  # a user has a few methods, not pages full of them
         settings |= {"plan_cache_mode": "force_generic_plan"}
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     engine = create_engine(

@@ -50,7 +50,7 @@ class UserTable:
 
     def lock(self, name: str) -> User | None:
         """See `People.lock`."""
-        return self._one(select(schema.users).where(_users.name == name).with_for_update())
+        return self._one(select(schema.users).where(_users.name == name).with_for_update(key_share=True))
 
     def all(self) -> Sequence[User]:
         """See `People.all`."""

@@ -67,41 +67,52 @@ def _given(name: str, columns: dict[str, str]) -> str:
     return f"{name} AS (SELECT * FROM unnest({arrays}) AS {name} ({', '.join(columns)}))"  # noqa: S608 - names of ours
 
 
-_CHARGES: Final = f"""
+_WHO: Final = f"""
+    {_given("asked", _QUERY_COLUMNS)},
+    who AS MATERIALIZED (
+        SELECT asked.*, u.id AS user_id, u.name AS user_name, u.password_hash, u.disabled, u.backup_generation,
+               a.at AS earlier_at, a.outcome, a.reason
+          FROM asked LEFT JOIN users u ON u.name = asked.name LEFT JOIN audit a ON a.request = asked.request
+    )
+"""  # noqa: S608 - names of ours
+_CHARGED: Final = f"""
     charged AS (
         INSERT INTO throttles AS t (user_id, history)
-        SELECT u.id, string_agg(asked.charge, '' ORDER BY asked.position)
-          FROM asked JOIN users u ON u.name = asked.name
-         WHERE asked.charge IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit WHERE audit.request = asked.request)
-         GROUP BY u.id ORDER BY u.id
+        SELECT user_id, string_agg(charge, '' ORDER BY position) FROM who
+         WHERE user_id IS NOT NULL AND charge IS NOT NULL AND earlier_at IS NULL
+         GROUP BY user_id ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
            SET history = t.history || CASE WHEN length(t.history) < {ROOM} THEN excluded.history ELSE '' END
         RETURNING user_id, history
     )
 """  # noqa: S608 - a constant of ours
 # One object to look users up in: a join of two lists without an index would compare each with each.
-_CHARGED: Final = "(SELECT jsonb_object_agg(user_id, history) FROM charged) ->> u.id::text"
-_NO_CHARGES: Final = "charged AS (SELECT NULL::bigint AS user_id, NULL::text AS history WHERE false)"
-_FACTS: Final = f"""
-    SELECT asked.position, u.id, u.name, u.password_hash, u.disabled, coalesce({_CHARGED}, t.history),
-           v.at, v.text, c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
+_HISTORY_CHARGED: Final = "(SELECT jsonb_object_agg(user_id, history) FROM charged) ->> who.user_id::text"
+_HISTORY_AS_IT_IS: Final = "(SELECT history FROM throttles t WHERE t.user_id = who.user_id)"
+
+
+def _facts(history: str) -> str:
+    # OFFSET 0 keeps the backup codes a look-up that is left out where no code was typed.
+    return f"""
+    SELECT who.position, who.user_id, who.user_name, who.password_hash, who.disabled, {history},
+           v.at, v.text, c.user_id, c.nas_id, c.expires_at, who.earlier_at, who.outcome, who.reason,
            m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
            b.id, b.selector, b.hash, b.used_at
-      FROM asked
-      LEFT JOIN users u ON u.name = asked.name
-      LEFT JOIN throttles t ON t.user_id = u.id
+      FROM who
       LEFT JOIN verifications v
-             ON v.user_id = u.id AND v.team_id = asked.team_id AND v.nas_id = asked.nas_id AND v.device = asked.device
-      LEFT JOIN challenges c ON c.state = asked.state AND c.granted_to = coalesce(u.password_hash, '')
-      LEFT JOIN audit a ON a.request = asked.request
-      LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
-      LEFT JOIN backup_codes b
-             ON b.user_id = u.id AND b.generation = u.backup_generation
-            AND b.selector IN (asked.selector, asked.other_selector)
+             ON v.user_id = who.user_id AND v.team_id = who.team_id AND v.nas_id = who.nas_id AND v.device = who.device
+      LEFT JOIN challenges c ON c.state = who.state AND c.granted_to = coalesce(who.password_hash, '')
+      LEFT JOIN methods m ON m.user_id = who.user_id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
+      LEFT JOIN LATERAL (
+            SELECT id, selector, hash, used_at FROM backup_codes
+             WHERE who.selector IS NOT NULL AND user_id = who.user_id AND generation = who.backup_generation
+               AND selector IN (who.selector, who.other_selector) OFFSET 0
+           ) b ON true
 """  # noqa: S608 - a constant of ours
-_ASKED: Final = _given("asked", _QUERY_COLUMNS)
-_OPEN: Final = f"WITH {_ASKED}, {_CHARGES} {_FACTS}"
-_REREAD: Final = f"WITH {_ASKED}, {_NO_CHARGES} {_FACTS}"
+
+
+_OPEN: Final = f"WITH {_WHO}, {_CHARGED} {_facts(_HISTORY_CHARGED)}"
+_REREAD: Final = f"WITH {_WHO} {_facts(_HISTORY_AS_IT_IS)}"
 
 _SETTLE: Final = f"""
 WITH {_given("w", _ROW_COLUMNS)},

@@ -2,6 +2,7 @@
 
 import random
 import selectors
+import threading
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,12 +10,12 @@ import pytest
 from sqlalchemy import func, select
 
 from radiusd_mfa.core.throttle import parse
-from radiusd_mfa.passwords.local import verify
+from radiusd_mfa.passwords.local import dummy_for, verify
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.store import schema
 from tests.support.clock import Clock
 from tests.support.taps import Tap, eventually
-from tests.support.world import CheapPasswords, TestNas, TestUser, World
+from tests.support.world import CHEAP, CheapPasswords, TestNas, TestUser, World
 
 ACCEPT, REJECT, CHALLENGE = Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE
 GUESSES = 5_000
@@ -200,3 +201,31 @@ def test_nobody_is_locked_out_for_good(world: World, nas: TestNas, clock: Clock)
         nas.ask("alice", f"guess{number}".encode())
     clock.at += 3_600
     assert nas.ask("alice", f"hunter2{alice.code(at=clock.at)}".encode()).code is ACCEPT
+
+
+def test_what_is_closed_and_hashed_for_the_time_it_takes_keeps_no_owner_out(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong passwords from elsewhere hang in the hash threads; the owner signs in from a device that is known."""
+    world.nas()
+    alice = world.user()
+    go_on = threading.Event()
+    tap = Tap()
+
+    def slow_for_nobody(_: CheapPasswords, password: str, stored: str) -> bool:
+        if stored == dummy_for(CHEAP):
+            assert go_on.wait(20)
+        return verify(password, stored)
+
+    monkeypatch.setattr(CheapPasswords, "verify", slow_for_nobody)
+    with world.daemon(wrap=tap.around, hash_threads=16) as running:
+        home, elsewhere = world.client(running), world.client(running)
+        assert home.ask("alice", f"hunter2{alice.code(at=clock.at)}".encode(), station="home").code is ACCEPT
+        assert elsewhere.ask("alice", b"letmein", station="elsewhere").code is REJECT
+        for number in range(8):
+            octets, _ = elsewhere.request("alice", b"letmein-%d!" % number, station="elsewhere")
+            elsewhere.send(octets)
+            eventually(lambda number=number: len(tap.opened) == number + 3)  # type: ignore[misc]
+        typed = f"hunter2{alice.code(1, at=clock.at)}".encode()
+        assert home.ask("alice", typed, station="home").code is ACCEPT
+        go_on.set()
