@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import local
 from typing import Any, Final
 
 import psycopg
@@ -45,6 +46,7 @@ class Database:
         self.url: Final = make_url(url)
         self.deadline: Final = deadline
         self.engine: Final = _open(self.url, deadline, for_sign_ins=for_sign_ins)
+        self._of_thread = local()
 
     @property
     def dialect(self) -> str:
@@ -73,11 +75,30 @@ class Database:
             with self.writing() as connection:
                 yield connection
             return
-        with _faults(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            yield connection
+        with _faults():
+            connection = self._kept()
+            try:
+                yield connection
+            except BaseException:
+                self._of_thread.kept = None
+                connection.invalidate()
+                connection.close()
+                raise
+
+    def _kept(self) -> Connection:
+        """Give this thread's own connection: taking one from the pool and setting it up costs 0.1 ms a batch."""
+        kept: Connection | None = getattr(self._of_thread, "kept", None)
+        if kept is None:
+            kept = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._of_thread.kept = kept
+        return kept
 
     def close(self) -> None:
         """Give all connections back."""
+        kept: Connection | None = getattr(self._of_thread, "kept", None)
+        if kept is not None:
+            self._of_thread.kept = None
+            kept.close()
         self.engine.dispose()
 
 
