@@ -1,7 +1,7 @@
 """Sign-ins a second and their latency in closed loop, beside FreeRADIUS with and without the same duties.
 
 1, 32 and 256 outstanding with a cheap hash, 1, 2 and 32 with argon2id and bcrypt 10, on SQLite and PostgreSQL; medians
-of three rounds, in which all servers take turns. P1, P2, P3, P4, P5.
+of three rounds, in which all servers take turns. `--workers` is for PostgreSQL. P1, P2, P3, P4, P5.
 
 Usage: python -m bench.sign_ins [--quick] [--out DIRECTORY] [--workers N]
 """
@@ -129,7 +129,8 @@ def _our_jobs(
         place.init()
         place.take_over(*populations)
         report.add(f"import, {database}", {"imports": place.imports}, "imports", who="import", database=database)
-        server = stack.enter_context(place.serving(workers=workers))
+        # SQLite has one writer: several workers would only wait for each other.
+        server = stack.enter_context(place.serving(workers=workers if database == "postgresql" else None))
         others = {"postgresql": cluster.pid} if database == "postgresql" else {}
         for population in populations:
             subject = Subject("radiusd-mfa", server, Ledger(population, OURS), others)
