@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import local
+from time import monotonic, sleep
 from typing import Any, Final
 
 import psycopg
@@ -18,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from radiusd_mfa.usecases.ports import StoreFault
 
+_PAUSE: Final = 0.01
+"""Seconds between two tries to switch a new SQLite file."""
 _GRACE: Final = 0.1
 """Seconds in which a server's own complaint about a slow statement may still come."""
 _TRANSIENT: Final = ("40001", "40P01", "23503")
@@ -131,7 +134,8 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:  # noqa: ANN401 - a sqlite3.Connection or its wrapper
         connection.isolation_level = None  # transactions are begun below, not by sqlite3's guess
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _write_ahead(connection, until=monotonic() + deadline)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -141,6 +145,18 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection, *, until: float) -> None:
+    """Switch to the write-ahead log; two that open a new file at once meet, and SQLite lets neither of them wait."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if monotonic() > until:
+                raise
+            sleep(_PAUSE)
 
 
 class _Impatient(psycopg.Connection[Any]):

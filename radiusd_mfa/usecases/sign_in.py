@@ -13,7 +13,8 @@ from radiusd_mfa.core.judge import Hypothesis, Question, Right
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.usecases.ports import IssuedChallenge, Settlement
 
-STATE_OCTETS: Final = 16
+STATE_DIGITS: Final = 32
+"""A State is 128 bits as hexadecimal digits: ocserv takes it for a C string, and would cut it at an octet of zero."""
 
 
 class Digests(Protocol):
@@ -66,7 +67,7 @@ class SignIn:
 
     def state_for(self, attempt: Attempt) -> bytes:
         """Return the State of this attempt's challenge: the same for a retransmission, on every node (I6)."""
-        return self.digests.digest("state", attempt.request)[:STATE_OCTETS]
+        return self.digests.digest("state", attempt.request).hex().encode()[:STATE_DIGITS]
 
     def is_cheap(self, question: Question) -> bool:
         """Whether answering takes microseconds, so that it need not go to the hash threads."""
