@@ -19,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from radiusd_mfa.usecases.ports import StoreFault
 
+_PLANS_FOR: Final = 60.0
+"""Seconds for which a plan is kept at most; making them anew takes a few milliseconds."""
 _PAUSE: Final = 0.01
 """Seconds between two tries to switch a new SQLite file."""
 _GRACE: Final = 0.1
@@ -94,6 +96,8 @@ class Database:
         if kept is None:
             kept = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._of_thread.kept = kept
+            self._of_thread.plans = _Plans()
+        self._of_thread.plans.renew(kept)
         return kept
 
     def close(self) -> None:
@@ -145,6 +149,28 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+class _Plans:
+    """When the plans of a connection are made anew: soon at first, then ever less often.
+
+    A plan that was made while a table was empty may scan it whole, and would go on to when it has a million rows.
+    """
+
+    def __init__(self) -> None:
+        self._lifetime = 0.5
+        self._made = monotonic()
+
+    def renew(self, connection: Connection) -> None:
+        """Let PostgreSQL forget its plans where they are old."""
+        now = monotonic()
+        if now - self._made < self._lifetime:
+            return
+        self._made = now
+        self._lifetime = min(2 * self._lifetime, _PLANS_FOR)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)  # noqa: S101 - only PostgreSQL has kept connections
+        driver.execute("DISCARD PLANS")
 
 
 def _write_ahead(connection: sqlite3.Connection, *, until: float) -> None:

@@ -53,7 +53,7 @@ def test_a_challenge_tells_the_person_what_to_do(alice: TestUser, nas: TestNas) 
     reply = nas.ask(alice.name, b"hunter2")
     assert reply.code is Code.ACCESS_CHALLENGE
     assert "code" in reply.message
-    assert len(reply.state) == 16
+    assert len(reply.state) == 32
 
 
 def test_a_wrong_password_is_never_challenged(world: World, alice: TestUser, nas: TestNas) -> None:
