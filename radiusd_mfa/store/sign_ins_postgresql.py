@@ -9,16 +9,13 @@ judged again: to wait would let one forgotten transaction silence everybody in t
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString, cast
 
+import psycopg
 from sqlalchemy import Connection
 
 from radiusd_mfa.core.throttle import ROOM
-
-if TYPE_CHECKING:
-    import psycopg
-
-    from radiusd_mfa.store.sign_ins import Query, Row
+from radiusd_mfa.store.sign_in_rows import Query, Row
 
 _QUERY_COLUMNS: Final = {
     "position": "int",
@@ -179,12 +176,12 @@ SELECT request, id FROM recorded
 """  # noqa: S608 - constants of ours
 
 
-def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) -> Sequence[Sequence[Any]]:
+def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Sequence[Sequence[Any]]:
     """See `sign_ins.Dialect.read`."""
     return _run(connection, _OPEN if charging else _REREAD, _arrays(queries, _QUERY_COLUMNS))
 
 
-def settle(connection: Connection, rows: "Sequence[Row]") -> dict[int, int]:
+def settle(connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
     """See `sign_ins.Dialect.settle`."""
     recorded = dict(_run(connection, _SETTLE, _arrays(rows, _ROW_COLUMNS)))
     return {row.position: recorded[row.request] for row in rows if row.request in recorded}

@@ -4,16 +4,13 @@ Inside one transaction SQLite takes a few microseconds for each; what costs is t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from sqlite3 import Cursor
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
 from radiusd_mfa.core.throttle import ROOM
-
-if TYPE_CHECKING:
-    from sqlite3 import Cursor
-
-    from radiusd_mfa.store.sign_ins import Query, Row
+from radiusd_mfa.store.sign_in_rows import Query, Row
 
 _CHARGE: Final = f"""
     INSERT INTO throttles (user_id, history)
@@ -70,7 +67,7 @@ _ISSUE: Final = """
 """
 
 
-def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) -> Iterator[Sequence[Any]]:
+def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Iterator[Sequence[Any]]:
     """See `sign_ins.Dialect.read`."""
     cursor = _cursor(connection)
     for query in queries:
@@ -82,7 +79,7 @@ def read(connection: Connection, queries: "Sequence[Query]", *, charging: bool) 
         yield from cursor.fetchall()
 
 
-def settle(connection: Connection, rows: "Sequence[Row]") -> dict[int, int]:
+def settle(connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
     """See `sign_ins.Dialect.settle`."""
     cursor = _cursor(connection)
     held = {}
@@ -109,17 +106,17 @@ def write_histories(connection: Connection, histories: dict[int, str]) -> None:
     _cursor(connection).executemany("UPDATE throttles SET history = ? WHERE user_id = ?", rows)
 
 
-def _cursor(connection: Connection) -> "Cursor":
+def _cursor(connection: Connection) -> Cursor:
     # sqlite3's own cursor: SQLAlchemy's costs more than the statement, and a sign-in has seven of them.
     return cast("Cursor", connection.connection.cursor())
 
 
-def _changed(cursor: "Cursor", statement: str, values: tuple[object, ...]) -> bool:
+def _changed(cursor: Cursor, statement: str, values: tuple[object, ...]) -> bool:
     cursor.execute(statement, values)
     return cursor.rowcount == 1
 
 
-def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
+def _claims_hold(cursor: Cursor, row: Row) -> bool:
     """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
     if not _may_be_settled(cursor, row):
         return False
@@ -134,21 +131,21 @@ def _claims_hold(cursor: "Cursor", row: "Row") -> bool:
     return True
 
 
-def _may_be_settled(cursor: "Cursor", row: "Row") -> bool:
+def _may_be_settled(cursor: Cursor, row: Row) -> bool:
     """Whether the request is not settled yet, and the NAS of a new challenge still there."""
     if cursor.execute(_SETTLED, (row.request,)).fetchone():
         return False
     return row.issue is None or cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone() is not None
 
 
-def _record(cursor: "Cursor", row: "Row") -> int | None:
+def _record(cursor: Cursor, row: Row) -> int | None:
     where = (row.nas_name, row.surface, row.device)
     if _changed(cursor, _RECORD, (row.at, row.request, row.user_name, *where, row.outcome, row.reason, row.detail)):
         return cursor.lastrowid
     return None
 
 
-def _conclude(cursor: "Cursor", row: "Row") -> None:
+def _conclude(cursor: Cursor, row: Row) -> None:
     if row.user_id is not None and row.charge is not None:
         texts = (row.history_read, row.history_after, row.charge, row.charge_after)
         cursor.execute(_SETTLE_CHARGE, (row.user_id, *texts))
