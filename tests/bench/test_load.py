@@ -48,8 +48,7 @@ def test_an_open_loop_of_right_codes_is_accepted_and_its_half_seconds_add_up(sub
     assert measured.rss_mib["server"] > 1
 
 
-@pytest.mark.interop
-@pytest.mark.skipif(freeradius.PROGRAM is None, reason="FreeRADIUS is not installed")
+@pytest.mark.skipif(freeradius.PROGRAM is None, reason="FreeRADIUS is not installed: a peer to measure, no client")
 def test_free_radius_with_the_duties_takes_no_code_twice_and_without_them_does(people: Population) -> None:
     """Else the comparison would be one with a server that does less than it is said to do."""
     with scratch() as directory, postgresql(directory) as cluster:
