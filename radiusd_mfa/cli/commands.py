@@ -41,8 +41,8 @@ def _common() -> list[click.Parameter]:
     ]
 
 
-class Command(click.Command):
-    """A command; `example` is shown by --help."""
+class _Common(click.Command):
+    """What commands and groups share: the options that all have, and an example that --help shows."""
 
     def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:  # noqa: ANN401 - click's
         super().__init__(*arguments, **options)
@@ -59,24 +59,14 @@ class Command(click.Command):
         _write_example(self.example, formatter)
 
 
-class Group(click.Group):
+class Command(_Common):
+    """A command; `example` is shown by --help."""
+
+
+class Group(_Common, click.Group):
     """A group of commands about one subject; `example` is shown by --help."""
 
     command_class = Command
-
-    def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:  # noqa: ANN401 - click's
-        super().__init__(*arguments, **options)
-        self.example = example
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return its own options and those that every command has."""
-        *own, last = super().get_params(ctx)
-        return [*own, *_common(), last]
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
-        super().format_epilog(ctx, formatter)
-        _write_example(self.example, formatter)
 
 
 def _write_example(example: str, formatter: click.HelpFormatter) -> None:

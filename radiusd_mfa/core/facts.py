@@ -54,8 +54,6 @@ class Attempt:
 
     charge: Charge = field(init=False, repr=False)
     """What the throttle is charged for this attempt, before anything is checked."""
-    charged: str = field(init=False, repr=False)
-    """The charge as it is written into the history."""
 
     def __post_init__(self) -> None:
         """Work the charge out once: it is needed at every stage."""
@@ -63,7 +61,6 @@ class Attempt:
         text, request = self.text.hex(), self.request.hex()
         written = str(Charge(self.at, PENDING, self.nas.id, device, text, request))
         object.__setattr__(self, "charge", Charge(self.at, PENDING, self.nas.id, device, text, request, written))
-        object.__setattr__(self, "charged", written)
 
 
 class MethodKind(StrEnum):

@@ -126,7 +126,7 @@ def queries_for(attempts: Sequence[Attempt]) -> list[Query]:
                 state=attempt.state,
                 selector=selector,
                 other_selector=other_selector,
-                charge=attempt.charged if charges[name or ""] <= throttle.AT_ONCE else None,
+                charge=str(attempt.charge) if charges[name or ""] <= throttle.AT_ONCE else None,
             )
         )
     return queries
@@ -225,7 +225,7 @@ def row_of(position: int, settlement: Settlement, *, charged: bool) -> Row:
         issue=issued.state if issued else None,
         issue_expires=issued.expires if issued else None,
         remembers=verdict.spend is not None,
-        charge=attempt.charged if charged else None,
+        charge=str(attempt.charge) if charged else None,
         charge_after=str(kept or ""),
         history_read=facts.history,
         history_after=throttle.settle(facts.history, charge, verdict.mark),

@@ -63,7 +63,7 @@ class SignIns:
         charges: defaultdict[int, list[str]] = defaultdict(list)
         for attempt, facts in charged:
             if facts.user is not None:
-                charges[facts.user.id].append(attempt.charged)
+                charges[facts.user.id].append(str(attempt.charge))
         if charges:
             self._retried(lambda: self._refund(charges))
 

@@ -103,7 +103,7 @@ def test_a_refund_takes_back_its_own_charge_and_no_other_of_the_same_request(
     (unchecked,) = desk.store.open([left])
     (facts,) = desk.store.open([again])
     desk.store.refund([(left, unchecked), (desk.attempt("nobody", b"x"), Facts())])
-    assert history(world, alice) == again.charged
+    assert history(world, alice) == str(again.charge)
     desk.store.settle([desk.judged(again, facts)])
     assert [charge.mark for charge in throttle.parse(history(world, alice))] == [Mark.WRONG_CODE]
 
