@@ -1,6 +1,7 @@
 """Passwords, codes and names that must not work, over packets and on both databases (ATTACKS 12-14, 18-21, 23)."""
 
 import logging
+import secrets
 import time
 import unicodedata
 from base64 import b64encode
@@ -379,13 +380,8 @@ def delete_method(world: World) -> object:
 
 
 def regenerate(world: World) -> object:
-    hashing, entropy = LocalHashing(CHEAP), world_entropy
+    hashing, entropy = LocalHashing(CHEAP), secrets.token_bytes
     return codes.regenerate(ALICE, None, hashing=hashing, entropy=entropy, **administration(world))
-
-
-def world_entropy(octets: int) -> bytes:
-    """Draw codes whose selectors no other set of the tests has often."""
-    return (str(time.perf_counter_ns()).encode() * octets)[-octets:]
 
 
 def panel_disables(world: World) -> None:
