@@ -12,6 +12,7 @@ from radiusd_mfa.core.throttle import PENDING, Charge
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.core.typed import Answer, Typed
 from radiusd_mfa.core.verdict import Outcome, Reason
+from radiusd_mfa.core.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Nas:
     """Whether the NAS has checked the password itself and sends nothing but the code."""
     retry_grace: float = 0.0
     """Seconds in which the same user, text and station have the same verdict again."""
+    set_up: bool = False
+    """Whether whoever must enrol is led through it by Access-Challenges; otherwise the Reject names the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Attempt:
     """Calling-Station-Id without its port; empty where the NAS sends none."""
     state: bytes | None = None
     """Digest of the State attribute, where there was one."""
+    realm: str = ""
+    """The realm of `alice@realm` or `REALM\\alice`, in lower case; empty where the name has none."""
+    local: Username | None = None
+    """The name without its realm: who it is, where the database knows the realm and no user has the whole name."""
 
     charge: Charge = field(init=False, repr=False)
     """What the throttle is charged for this attempt, before anything is checked."""
@@ -78,6 +85,39 @@ class Person:
     name: str
     password_hash: str | None = field(repr=False)
     disabled: bool = False
+    enrolled_before: bool = False
+    """Whether the user has ever had a confirmed method: no grace for the unenrolled is meant for such a user (K4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyProfile:
+    """Attributes that an Access-Accept of a team carries; None: for every role, on every surface."""
+
+    role: str | None
+    surface: str | None
+    attributes: str
+    """As an administrator wrote them, a line each: `Filter-Id = "staff"`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRules:
+    """A team as it stood when the facts were read; the memberships of one batch share it."""
+
+    id: int
+    name: str
+    plan: str
+    policy: str | None = None
+    """The TOML of its policy (core.policy); None: it has none."""
+    version: int = 0
+    profiles: tuple[ReplyProfile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The user's place in a team."""
+
+    team: TeamRules
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +153,6 @@ class OpenChallenge:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """When the user last gave a second factor on this device and surface, and the digest of the text that did."""
-
-    at: float
-    text: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Earlier:
     """This very request was settled before: by another worker, another node, or before a crash."""
 
@@ -137,7 +169,14 @@ class Facts:
     methods: tuple[Method, ...] = ()
     backup_codes: tuple[StoredBackupCode, ...] = ()
     challenge: OpenChallenge | None = None
+    team_id: int = 0
+    """The team that is signed in to: the NAS entry's, else the realm's; 0: none."""
+    memberships: tuple[Membership, ...] = ()
+    """The user's place in that team, empty for a stranger to it; without such a team all of the user's memberships."""
     verification: Verification | None = None
+    """The last one for this team on this device of this NAS, made with the password that is still valid."""
+    latest: Verification | None = None
+    """The last one for this team on this surface, on whichever device, made with the password that is still valid."""
     earlier: Earlier | None = None
     history: str = field(default="", repr=False)
     """The user's throttle history, this attempt's charge included (core.throttle)."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from radiusd_mfa.core.verification import Verification
+
 
 class Outcome(StrEnum):
     """What the NAS is told."""
@@ -19,6 +21,16 @@ class Reason(StrEnum):
     BACKUP_CODE = "backup-code"
     REPEAT = "repeat"
     """The same text again within the NAS entry's retry grace."""
+    PERIOD = "period"
+    """The password alone, or the very text of the last sign-in again, while a period of the team's policy lasts."""
+    NOT_REQUIRED = "not-required"
+    """Nobody asks this role for a second factor on this surface, and the user has none."""
+    REPORTED = "reported"
+    """The policy only reports: the user has no second factor and would have been refused."""
+    ENROL_LATER = "enrol-later"
+    """The user has no second factor yet, and time to set one up."""
+    SET_UP = "set-up"
+    """Password right, second factor mandatory and missing: the NAS was asked to lead the user through the set-up."""
     CODE_DUE = "code-due"
     """The password was right; the NAS was asked for the code."""
 
@@ -34,6 +46,8 @@ class Reason(StrEnum):
     CODE_MISSING = "code-missing"
     """The password was right and nothing else was given, on a NAS that can't be challenged."""
     NOT_ENROLLED = "not-enrolled"
+    NOT_A_MEMBER = "not-a-member"
+    """The NAS or the realm belongs to a team, and the user is not in it."""
     KNOWN_WRONG = "known-wrong"
     """The very text that was found wrong a while ago; it was not evaluated again."""
     THROTTLED = "throttled"
@@ -84,5 +98,11 @@ class Verdict:
     """Whether the State of the attempt is used up; must find it, or the claim is lost."""
     settled_before: bool = False
     """The verdict of this very request stands in the database already: nothing is written."""
+    relies_on: Verification | None = None
+    """The verification whose period lets the password suffice; must still stand, or the claim is lost (X5)."""
+    session: int | None = None
+    """Seconds after which the NAS is to end the session, for the period ends then (T3)."""
+    enrol_by: float | None = None
+    """Unix time until which the unenrolled user may go on with the password; the Accept says so (T8)."""
     clock_is_behind: bool = False
     """A method's watermark is ahead of the clock by more than the window: the clock went back."""

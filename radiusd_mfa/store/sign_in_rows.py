@@ -10,19 +10,11 @@ from typing import Final, NamedTuple, assert_never
 
 from radiusd_mfa.core import throttle
 from radiusd_mfa.core.backup_codes import BackupCode
-from radiusd_mfa.core.facts import (
-    Attempt,
-    Earlier,
-    Facts,
-    Method,
-    OpenChallenge,
-    Person,
-    StoredBackupCode,
-    Verification,
-)
+from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, OpenChallenge, Person, StoredBackupCode
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.core.typed import Typed, selectors
 from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verification import Verification
 from radiusd_mfa.usecases.ports import Settlement
 
 REPEAT: Final = "repeat"

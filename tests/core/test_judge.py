@@ -9,23 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radiusd_mfa.core.backup_codes import BackupCode
-from radiusd_mfa.core.facts import (
-    Attempt,
-    Earlier,
-    Facts,
-    Method,
-    Nas,
-    OpenChallenge,
-    Person,
-    StoredBackupCode,
-    Verification,
-)
+from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, Nas, OpenChallenge, Person, StoredBackupCode
 from radiusd_mfa.core.judge import MOST_READINGS, RETRANSMITTED_FOR, Question, Right, decide, examine
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.throttle import marked
 from radiusd_mfa.core.totp import Algorithm, code_at
 from radiusd_mfa.core.typed import Answer, Typed, answer, appended
 from radiusd_mfa.core.verdict import Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verification import Verification
 
 NOW: Final = 1_800_000_010.0
 STEP: Final = 60_000_000
