@@ -44,6 +44,7 @@ __all__ = [
     "dictionaries",
     "initialise",
     "open_database",
+    "presets",
     "read_schema",
     "refuse_unfit",
     "upgrade_schema",
@@ -214,9 +215,18 @@ class Initialised:
 
 def dictionaries() -> Path:
     """Return where the RADIUS dictionaries are: inside the installed package, or beside it in a checkout."""
+    return _shipped("dictionaries")
+
+
+def presets() -> Path:
+    """Return where the reviewed team policies are, `NAME.toml` each."""
+    return _shipped("policy")
+
+
+def _shipped(folder: str) -> Path:
     package = Path(__file__).parent
-    installed = package / "dictionaries"
-    return installed if installed.is_dir() else package.parent / "dictionaries"
+    installed = package / folder
+    return installed if installed.is_dir() else package.parent / folder
 
 
 def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Initialised:
