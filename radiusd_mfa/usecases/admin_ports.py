@@ -96,6 +96,38 @@ class Team:
     name: str
     plan: str
     created_at: float
+    policy: str | None = None
+    """The TOML of its policy; None: it has none, which is T0."""
+    policy_version: int = 0
+    """Counts the changes of the policy, its removal included; 0: there never was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy as a team had it from some time on; `text` is None where it was removed."""
+
+    version: int
+    text: str | None
+    at: float
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """What may stand behind the `@` of a user name, and the team that is meant by it; None: it is only cut off."""
+
+    name: str
+    team: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """Reply attributes of a team; None: for every role, on every surface."""
+
+    team: str
+    role: str | None
+    surface: str | None
+    attributes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +137,20 @@ class Member:
     team: str
     user: str
     role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A member, and whether this one could give a second factor."""
+
+    user_id: int
+    user: str
+    role: str
+    disabled: bool
+    kinds: frozenset[str]
+    """Of the confirmed methods: `totp`, `sms`."""
+    enrolled_before: bool
+    """Whether there ever was a confirmed method (K4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +212,8 @@ class AuditEntry:
     reason: str
     actor: str | None
     detail: str | None
+    facts: str | None = None
+    """Of a sign-in: what its verdict was made of (core.circumstances); only where one row or a replay is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

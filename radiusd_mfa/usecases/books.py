@@ -3,7 +3,7 @@
 Knows no SQL. `Books` are open for one transaction; whatever is done in it is done together or not at all.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from radiusd_mfa.core.backup_codes import BackupCode
@@ -18,7 +18,11 @@ from radiusd_mfa.usecases.admin_ports import (
     NewAuditEntry,
     NewMethod,
     NewUser,
+    PolicyVersion,
+    Realm,
+    Standing,
     StoredMethod,
+    StoredProfile,
     Team,
     User,
 )
@@ -121,6 +125,58 @@ class Teams(Protocol):
         """Return memberships, of a team or of a user if so asked."""
         ...
 
+    def standings(self, team_id: int) -> Sequence[Standing]:
+        """Return a team's members by name, each with what this one could give as a second factor."""
+        ...
+
+
+class Policies(Protocol):
+    """The teams' policies, which `Team.policy` shows as they are now, and all of their versions."""
+
+    def replace(self, team_id: int, text: str | None, *, expected: int, at: float, actor: str) -> int | None:
+        """Give a team another policy (None: none) and return its version; None if `expected` isn't the newest one."""
+        ...
+
+    def versions(self, team_id: int) -> Sequence[PolicyVersion]:
+        """Return all versions, the newest first."""
+        ...
+
+    def find(self, team_id: int, version: int) -> PolicyVersion | None:
+        """Return one version."""
+        ...
+
+
+class Realms(Protocol):
+    """What may stand behind the `@` of a user name; names are in lower case."""
+
+    def add(self, name: str, team_id: int | None) -> bool:
+        """Make a realm; False if the name is taken."""
+        ...
+
+    def all(self) -> Sequence[Realm]:
+        """Return all realms by name."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Remove a realm; False if there is none."""
+        ...
+
+
+class Profiles(Protocol):
+    """What Access-Accepts carry."""
+
+    def set(self, team_id: int, role: str | None, surface: str | None, attributes: str) -> None:
+        """Make or replace a profile."""
+        ...
+
+    def all(self, team_id: int | None = None) -> Sequence[StoredProfile]:
+        """Return the profiles of a team, or of all, by team, role and surface."""
+        ...
+
+    def remove(self, team_id: int, role: str | None, surface: str | None) -> bool:
+        """Remove a profile; False if there is none."""
+        ...
+
 
 class NasEntries(Protocol):
     """NAS entries."""
@@ -205,6 +261,14 @@ class AuditLog(Protocol):
         """Return rows, the newest first."""
         ...
 
+    def find(self, audit_id: int) -> AuditEntry | None:
+        """Return one row, its facts included."""
+        ...
+
+    def sign_ins(self, since: float) -> Iterator[AuditEntry]:
+        """Yield the sign-ins from a time on with their facts, the oldest first, and hold only a few at once."""
+        ...
+
 
 class Books(Protocol):
     """All that one transaction of administration sees."""
@@ -217,6 +281,21 @@ class Books(Protocol):
     @property
     def teams(self) -> Teams:
         """Teams and members."""
+        ...
+
+    @property
+    def policies(self) -> Policies:
+        """The teams' policies."""
+        ...
+
+    @property
+    def realms(self) -> Realms:
+        """What may stand behind the `@` of a user name."""
+        ...
+
+    @property
+    def profiles(self) -> Profiles:
+        """What Access-Accepts carry."""
         ...
 
     @property
