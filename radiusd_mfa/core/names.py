@@ -1,4 +1,8 @@
-"""One spelling per person and per password (RFC 8265); owns both preparations, knows no realm, directory or wire."""
+r"""One spelling per person and per password (RFC 8265), and the two ways to write a realm beside a name.
+
+Owns the preparations. Knows no directory or wire, and not which realms there are: `alice@corp.example` may be the
+whole name of somebody.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -40,6 +44,32 @@ class Username:
         if octets.isascii() and (text := octets.decode("ascii")).isprintable() and " " not in text:
             return cls(text.lower())
         return cls(_prepared_name(octets))
+
+    def without_realm(self) -> tuple[str, "Username"] | None:
+        r"""Return (realm, name) of `alice@realm` or `REALM\alice`; None where there is no realm, or nobody before it.
+
+        Of both, the one behind `@` is it: RFC 7542 2.2 has the realm there, and nowhere else.
+        """
+        text = self.text
+        if "@" not in text and "\\" not in text:
+            return None  # the way of almost every name: 60 ns
+        local, at, realm = text.rpartition("@")
+        if not at:
+            realm, _, local = text.partition("\\")
+        if not realm or not local:
+            return None
+        try:
+            return realm, Username.parse(local)
+        except NameProblem:  # a part of a name need not be one, by the Bidi Rule (RFC 5893)
+            return None
+
+
+def prepare_realm(raw: bytes | str) -> str:
+    """Prepare a realm as it comes out of a prepared name, lower case; raise NameProblem if it can't be one."""
+    realm = Username.parse(raw).text
+    if "@" in realm or "\\" in realm:
+        raise NameProblem(f"“{escaped(raw)}” can't be a realm: write only what stands behind the @ or before the \\.")
+    return realm
 
 
 def prepare_password(raw: bytes | str) -> str:

@@ -107,6 +107,7 @@ class Intake:
     def _attempt(self, request: AccessRequest, known: KnownNas, digest: bytes, at: float) -> Attempt:
         nas = known.entry.nas
         user = _username(request.user_name)
+        realm, local = (user.without_realm() if user else None) or ("", None)
         at_prompt = request.state is not None or nas.otp_only
         return Attempt(
             request=digest,
@@ -123,6 +124,8 @@ class Intake:
             ),
             device=_device(request.calling_station_id),
             state=None if request.state is None else self._sign_in.state_digest(request.state),
+            realm=realm,
+            local=local,
         )
 
 

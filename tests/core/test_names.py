@@ -14,6 +14,7 @@ from radiusd_mfa.core.names import (
     check_new_password,
     escaped,
     prepare_password,
+    prepare_realm,
 )
 
 VISIBLE_ASCII = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
@@ -211,3 +212,48 @@ def test_whatever_is_shown_is_printable_and_bounded(raw: bytes | str, limit: int
     shown = escaped(raw, limit)
     assert shown.isprintable()
     assert len(shown) <= limit + 1
+
+
+# Realms
+
+
+@pytest.mark.parametrize(
+    "raw", ["alice", "@", "\\\\", "alice@", "@corp.example", "corp\\", "\\\\alice", "@\\\\", "a" * 253]
+)
+def test_a_name_without_a_realm_or_without_anybody_before_it_has_none(raw: str) -> None:
+    assert Username.parse(raw).without_realm() is None
+
+
+def test_a_part_that_is_no_name_leaves_the_whole_without_a_realm() -> None:
+    """By the Bidi Rule a name from the right must not end in a dash (RFC 5893 2), and a longer one may contain it."""
+    assert Username.parse("\u05d0-@\u05d0").without_realm() is None
+    with pytest.raises(NameProblem):
+        Username.parse("\u05d0-")
+
+
+@pytest.mark.parametrize(
+    ("raw", "realm", "name"),
+    [
+        ("Alice@CORP.example", "corp.example", "alice"),
+        ("CORP\\Alice", "corp", "alice"),
+        ("alice@example.org@corp", "corp", "alice@example.org"),
+        ("CORP\\alice@sales", "sales", "corp\\alice"),
+        ("a\\b\\c", "a", "b\\c"),
+        ("alicé@BÜRO", "büro", "alicé"),
+    ],
+)
+def test_a_realm_stands_behind_the_last_at_or_before_the_first_backslash(raw: str, realm: str, name: str) -> None:
+    assert Username.parse(raw).without_realm() == (realm, Username(name))
+
+
+@given(st.text(VISIBLE_ASCII.filter(lambda c: c not in "@\\"), min_size=1, max_size=100))
+def test_both_ways_to_write_a_realm_mean_the_same(realm: str) -> None:
+    split = Username.parse(f"alice@{realm}").without_realm()
+    assert split == (prepare_realm(realm), Username("alice"))
+    assert Username.parse(f"{realm}\\alice").without_realm() == split
+
+
+@pytest.mark.parametrize("raw", ["", "@corp", "corp\\", "a@b", "co rp", "\x1b[2J"])
+def test_what_is_no_realm_is_refused(raw: str) -> None:
+    with pytest.raises(NameProblem):
+        prepare_realm(raw)
