@@ -1,20 +1,20 @@
 """A change by an administrator: one transaction, one audit row, done or refused.
 
-Owns what a refusal is and how a change is written down. Knows no SQL.
+Owns what a refusal is, how a change is written down, and that a person may do nothing but what a use case permits:
+who acts is checked in the transaction of the change, with the rows locked that the check is about. Knows no SQL.
 """
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TypeVar, assert_never
 
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Operator, Person
 from radiusd_mfa.usecases.admin_ports import NewAuditEntry
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.ports import Clock
 
-OPERATOR: Final = "operator"
-"""Who has the machine; the audit log says so (X6)."""
 T = TypeVar("T")
 
 
@@ -33,16 +33,28 @@ class Change:
     user: str | None = None
     nas: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
-    actor: str = OPERATOR
+    actor: Actor = OPERATOR
+
+
+Permit = Callable[[Books], Refusal | None]
+"""Says what a person lacks for a change, None if nothing; called in the change's own transaction."""
 
 
 def recorded(
-    change: Change, work: Callable[[Books], T | Refusal], *, store: Administration, clock: Clock
+    change: Change,
+    work: Callable[[Books], T | Refusal],
+    *,
+    store: Administration,
+    clock: Clock,
+    permit: Permit | None = None,
 ) -> T | Refusal:
-    """Do the work and write it down in the same transaction; refused work is written down as such."""
+    """Do the work and write it down in the same transaction; refused work is written down as such.
+
+    A person may do it only if there is a `permit` that has nothing against it; the operator always may (X6).
+    """
 
     def both(books: Books) -> T | Refusal:
-        result = work(books)
+        result = barred(change, permit, books) or work(books)
         refused = isinstance(result, Refusal)
         why = {"why": result.sentence} if isinstance(result, Refusal) else {}
         books.audit.append(
@@ -50,7 +62,7 @@ def recorded(
                 at=clock(),
                 verb=change.verb,
                 outcome="refused" if refused else "done",
-                actor=change.actor,
+                actor=change.actor.shown,
                 user=change.user,
                 nas=change.nas,
                 detail={**change.detail, **why},
@@ -59,6 +71,50 @@ def recorded(
         return result
 
     return store.change(both)
+
+
+def viewed(
+    change: Change,
+    look: Callable[[Books], T | Refusal],
+    *,
+    store: Administration,
+    clock: Clock,
+    permit: Permit | None = None,
+) -> T | Refusal:
+    """Look something up; that the operator looks is not written down, that a person was refused is."""
+    if isinstance(change.actor, Operator):
+        return store.view(look)
+    result = store.change(lambda books: barred(change, permit, books) or look(books))
+    if not isinstance(result, Refusal):
+        return result
+    refused = result
+    return recorded(change, lambda _books: refused, store=store, clock=clock, permit=lambda _books: refused)
+
+
+def barred(change: Change, permit: Permit | None, books: Books) -> Refusal | None:
+    """Say what keeps the actor from this change, with the rows of both people locked."""
+    match change.actor:
+        case Operator():
+            return None
+        case Person() as person:
+            # In one order, so that two who act upon each other at once wait for each other, and see what was done.
+            for name in sorted({person.name, change.user or person.name}):
+                books.people.lock(name)
+            if not _is_still_there(person, books):
+                return Refusal(f"“{escaped(person.name)}” is disabled or removed, and can do nothing here.")
+            return only_the_operator(change) if permit is None else permit(books)
+        case other:
+            assert_never(other)
+
+
+def only_the_operator(change: Change) -> Refusal:
+    """Refuse a person what no permission allows."""
+    return Refusal(f"Only the operator of the machine may do this ({change.verb}); leave --as out, if that is you.")
+
+
+def _is_still_there(person: Person, books: Books) -> bool:
+    found = books.people.find(person.name)
+    return found is not None and found.id == person.user_id and not found.disabled
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, command: str) -> Refusal:

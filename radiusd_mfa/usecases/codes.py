@@ -7,9 +7,10 @@ from typing import Final
 from radiusd_mfa.core.backup_codes import BackupCode, make_set
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import matching_steps
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import StoredMethod, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
-from radiusd_mfa.usecases.changes import OPERATOR, Refusal
+from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.people import changed
 from radiusd_mfa.usecases.ports import Clock, Entropy
 
@@ -48,7 +49,7 @@ def regenerate(
     hashing: Hashing,
     clock: Clock,
     entropy: Entropy,
-    actor: str = OPERATOR,
+    actor: Actor = OPERATOR,
 ) -> CodeSet | Refusal:
     """Replace a user's backup codes; `code` is a current code, which is spent. None: the operator vouches (K3)."""
     fresh = draw(hashing=hashing, entropy=entropy)

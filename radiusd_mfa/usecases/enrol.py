@@ -6,9 +6,10 @@ from typing import Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import new_seed, otpauth_uri
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
-from radiusd_mfa.usecases.changes import OPERATOR, Refusal
+from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.codes import CodeSet, draw, keep, steps_of
 from radiusd_mfa.usecases.people import changed, nobody
 from radiusd_mfa.usecases.ports import Clock, Entropy
@@ -50,7 +51,7 @@ def start(
     store: Administration,
     clock: Clock,
     entropy: Entropy,
-    actor: str = OPERATOR,
+    actor: Actor = OPERATOR,
 ) -> Enrolment | Refusal:
     """Make an unconfirmed method; an earlier unconfirmed one is gone, confirmed ones stay as they are."""
     method = NewMethod(new_seed(entropy), label)
@@ -61,6 +62,7 @@ def start(
             if not abandoned.confirmed:
                 books.methods.remove(abandoned.id)
         method_id = books.methods.add(user.id, method, clock())
+        assert method_id is not None  # noqa: S101 - a seed that was drawn a moment ago is nobody's yet
         uri = otpauth_uri(
             method.seed,
             issuer=issuer,
@@ -82,7 +84,7 @@ def confirm(
     hashing: Hashing,
     clock: Clock,
     entropy: Entropy,
-    actor: str = OPERATOR,
+    actor: Actor = OPERATOR,
 ) -> Confirmed | Refusal:
     """Let the unconfirmed method count once its code was given; the first one brings backup codes (E2)."""
     fresh = draw(hashing=hashing, entropy=entropy) if _will_need_codes(name, code, store, clock()) else None
@@ -117,7 +119,7 @@ def show(name: Username, *, store: Administration) -> Overview | Refusal:
 
 
 def delete(
-    name: Username, method_id: int | None, *, store: Administration, clock: Clock, actor: str = OPERATOR
+    name: Username, method_id: int | None, *, store: Administration, clock: Clock, actor: Actor = OPERATOR
 ) -> MethodSummary | Refusal:
     """Remove a method; with the last one the backup codes go, and what was let in by it ends with it."""
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import CODE_LENGTHS, Algorithm, seed_from_base32
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import ImportedUser, NewMethod, NewUser
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
-from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import email_address, new_password, phone_number
 from radiusd_mfa.usecases.ports import Clock
 from radiusd_mfa.usecases.teams import ROLES
@@ -69,7 +70,7 @@ class _LineProblem(ValueError):
 
 
 def take_over(
-    lines: Iterable[bytes], *, store: Administration, hashing: Hashing, clock: Clock, actor: str = OPERATOR
+    lines: Iterable[bytes], *, store: Administration, hashing: Hashing, clock: Clock, actor: Actor = OPERATOR
 ) -> Imported | Refusal:
     """Make a user of each line (docs/cli.md has the fields), or none at all."""
     found, problems = _read(lines, hashing)

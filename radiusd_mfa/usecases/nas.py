@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from radiusd_mfa.core.backup_codes import ALPHABET
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.teams import no_team
 
@@ -93,7 +94,7 @@ def generated_secret(entropy: Entropy) -> bytes:
     return "".join(ALPHABET[octet & 31] for octet in entropy(_GENERATED_CHARACTERS)).encode("ascii")
 
 
-def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> Written | Refusal:
+def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Written | Refusal:
     """Make an entry; `wanted` has a range, a surface and a secret."""
     secret, settings = wanted.secret or b"", _with_defaults(wanted.settings)
 
@@ -109,7 +110,7 @@ def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: str = OPE
     return recorded(_change("nas-add", wanted, settings, actor), work, store=store, clock=clock)
 
 
-def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> Written | Refusal:
+def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Written | Refusal:
     """Change what was said of an entry, and leave the rest."""
 
     def work(books: Books) -> Written | Refusal:
@@ -129,7 +130,7 @@ def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: str = 
     return recorded(_change("nas-set", wanted, wanted.settings, actor), work, store=store, clock=clock)
 
 
-def remove(name: str, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> NasRow | Refusal:
+def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> NasRow | Refusal:
     """Remove an entry: its packets are those of a stranger within two seconds."""
 
     def work(books: Books) -> NasRow | Refusal:
@@ -223,7 +224,7 @@ def _about_rules(entry: NasRow) -> Sequence[str]:
     return ("Without a required Message-Authenticator whoever is on the path can forge replies (CVE-2024-3596).",)
 
 
-def _change(verb: str, wanted: Wanted, settings: NasSettings | Mapping[str, Any], actor: str) -> Change:
+def _change(verb: str, wanted: Wanted, settings: NasSettings | Mapping[str, Any], actor: Actor) -> Change:
     said = dict(wanted.settings) if isinstance(settings, Mapping) else {"address": settings.address, **wanted.settings}
     if wanted.team is not None:
         said["team"] = wanted.team

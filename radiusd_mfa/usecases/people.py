@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import Username, check_new_password, escaped, prepare_password
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import Member, MethodSummary, NewUser, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
-from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.ports import Clock
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ def phone_number(text: str) -> str:
 
 
 def add(
-    request: Request, *, store: Administration, hashing: Hashing, clock: Clock, actor: str = OPERATOR
+    request: Request, *, store: Administration, hashing: Hashing, clock: Clock, actor: Actor = OPERATOR
 ) -> User | Refusal:
     """Make a user with a password."""
     name = request.name.text
@@ -105,7 +106,7 @@ def show(name: Username, *, store: Administration) -> UserDetails | Refusal:
     return store.view(work)
 
 
-def disable(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+def disable(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> User | Refusal:
     """Refuse every sign-in of a user from this commit on, the running periods and open challenges included."""
 
     def work(user: User, books: Books) -> User:
@@ -116,7 +117,7 @@ def disable(name: Username, *, store: Administration, clock: Clock, actor: str =
     return changed("user-disable", name, work, store=store, clock=clock, actor=actor)
 
 
-def enable(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+def enable(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> User | Refusal:
     """Let a user sign in again."""
 
     def work(user: User, books: Books) -> User:
@@ -126,7 +127,7 @@ def enable(name: Username, *, store: Administration, clock: Clock, actor: str = 
     return changed("user-enable", name, work, store=store, clock=clock, actor=actor)
 
 
-def remove(name: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> User | Refusal:
+def remove(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> User | Refusal:
     """Remove a user; only the audit log remembers."""
 
     def work(user: User, books: Books) -> User:
@@ -137,7 +138,7 @@ def remove(name: Username, *, store: Administration, clock: Clock, actor: str = 
 
 
 def set_password(
-    name: Username, password: str, *, store: Administration, hashing: Hashing, clock: Clock, actor: str = OPERATOR
+    name: Username, password: str, *, store: Administration, hashing: Hashing, clock: Clock, actor: Actor = OPERATOR
 ) -> User | Refusal:
     """Give a user a new password (prepared text); the old one fails everywhere from this commit on."""
     stored = hashing.make(password)
@@ -159,7 +160,7 @@ def changed(
     *,
     store: Administration,
     clock: Clock,
-    actor: str,
+    actor: Actor,
     **detail: object,
 ) -> T | Refusal:
     """Do the work with the user's row locked, or refuse a name that nobody has."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import NameProblem, Username, escaped
+from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import Member, Team, User
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import OPERATOR, Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import nobody
 from radiusd_mfa.usecases.ports import Clock
 
@@ -38,7 +39,7 @@ def label(text: str) -> str:
     return text
 
 
-def add(name: str, *, plan: str, store: Administration, clock: Clock, actor: str = OPERATOR) -> Team | Refusal:
+def add(name: str, *, plan: str, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Team | Refusal:
     """Make a team."""
 
     def work(books: Books) -> Team | Refusal:
@@ -69,7 +70,7 @@ def show(name: str, *, store: Administration) -> TeamDetails | Refusal:
     return store.view(work)
 
 
-def set_plan(name: str, plan: str, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> Team | Refusal:
+def set_plan(name: str, plan: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Team | Refusal:
     """Change what a team has booked."""
 
     def work(team: Team, books: Books) -> Team:
@@ -79,7 +80,7 @@ def set_plan(name: str, plan: str, *, store: Administration, clock: Clock, actor
     return _changed("team-plan", name, work, store=store, clock=clock, actor=actor, plan=plan)
 
 
-def remove(name: str, *, store: Administration, clock: Clock, actor: str = OPERATOR) -> Team | Refusal:
+def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Team | Refusal:
     """Remove a team that no NAS entry belongs to."""
 
     def work(team: Team, books: Books) -> Team | Refusal:
@@ -97,7 +98,7 @@ def remove(name: str, *, store: Administration, clock: Clock, actor: str = OPERA
 
 
 def add_member(
-    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: str = OPERATOR
+    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: Actor = OPERATOR
 ) -> Member | Refusal:
     """Make a user a member of a team."""
 
@@ -112,7 +113,7 @@ def add_member(
 
 
 def set_role(
-    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: str = OPERATOR
+    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: Actor = OPERATOR
 ) -> Member | Refusal:
     """Give a member another role."""
 
@@ -125,7 +126,7 @@ def set_role(
 
 
 def remove_member(
-    team: str, user: Username, *, store: Administration, clock: Clock, actor: str = OPERATOR
+    team: str, user: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR
 ) -> Member | Refusal:
     """End a membership; periods that ran for that team end with it."""
 
@@ -170,7 +171,7 @@ def _changed(
     *,
     store: Administration,
     clock: Clock,
-    actor: str,
+    actor: Actor,
     **detail: object,
 ) -> T | Refusal:
     def with_team(books: Books) -> T | Refusal:
@@ -188,7 +189,7 @@ def _changed_member(
     *,
     store: Administration,
     clock: Clock,
-    actor: str,
+    actor: Actor,
     **detail: object,
 ) -> Member | Refusal:
     def with_both(books: Books) -> Member | Refusal:
