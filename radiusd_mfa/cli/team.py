@@ -8,7 +8,8 @@ from radiusd_mfa.cli.parameters import LABEL
 from radiusd_mfa.cli.session import Session, granted, with_session
 from radiusd_mfa.usecases import teams
 from radiusd_mfa.usecases.admin_ports import Team
-from radiusd_mfa.usecases.teams import PLANS, TeamDetails
+from radiusd_mfa.usecases.plans import PLANS
+from radiusd_mfa.usecases.teams import TeamDetails
 
 _PLAN = click.Choice(PLANS)
 

@@ -11,11 +11,10 @@ from radiusd_mfa.usecases.admin_ports import Member, Team, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import nobody
+from radiusd_mfa.usecases.plans import refuse_plan
 from radiusd_mfa.usecases.ports import Clock
 
 T = TypeVar("T")
-PLANS: Final = ("mfa", "no-mfa")
-"""What a team has booked: with MFA or without (E8)."""
 ROLES: Final = ("owner", "admin", "member")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -73,7 +72,10 @@ def show(name: str, *, store: Administration) -> TeamDetails | Refusal:
 def set_plan(name: str, plan: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Team | Refusal:
     """Change what a team has booked."""
 
-    def work(team: Team, books: Books) -> Team:
+    def work(team: Team, books: Books) -> Team | Refusal:
+        refusal = refuse_plan(team, plan)
+        if refusal is not None:
+            return refusal
         books.teams.set_plan(team.id, plan)
         return team
 
