@@ -8,10 +8,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import io
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +19,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from radiusd_mfa.private_files import AbsentFileProblem, PrivateFileProblem, read_private
+
 _VERSION = 1
 _KEY_OCTETS = 32
 _NONCE_OCTETS = 12
 _TAG_OCTETS = 16
 _CHECK_OCTETS = 4
 _DIGEST_OCTETS = 16
-_FILE_LIMIT = 65536
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _HEADING = (
     "# radiusd-mfa keys: <id> <base64 of 32 octets>, the last line seals, all lines open. Keep a copy elsewhere.\n"
@@ -269,29 +268,14 @@ def _diagnose(parts: _Sealed, key: _Key, place: bytes, where: str) -> KeyProblem
 
 def _read_private(path: Path, environ: Mapping[str, str]) -> str:
     try:
-        # Mode and text come from one descriptor: the file that was judged is the file that is read.
-        with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            _refuse_shared(os.fstat(file.fileno()), path, environ)
-            return file.read(_FILE_LIMIT).decode("ascii")
-    except FileNotFoundError as error:
-        raise KeyFileProblem(
-            f"{path} does not exist; restore it, or for a new database run radiusd-mfa init."
-        ) from error
-    except OSError as error:
-        raise KeyFileProblem(f"{path} cannot be read: {error.strerror}.") from error
+        return read_private(path, environ).decode("ascii")
+    except AbsentFileProblem as error:
+        raise KeyFileProblem(f"{error}; restore it, or for a new database run radiusd-mfa init.") from error
+    except PrivateFileProblem as error:
+        raise KeyFileProblem(str(error)) from error
     except UnicodeDecodeError as error:
         # Not chained: the message would show octets of the file.
         raise KeyFileProblem(f"{path} is not a key file: it holds octet {error.start + 1} that is not ASCII.") from None
-
-
-def _refuse_shared(status: os.stat_result, path: Path, environ: Mapping[str, str]) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileProblem(f"{path} is not a regular file.")
-    # systemd hands credentials over as 0400, or 0440 with an ACL, in a directory that only this service enters.
-    credentials = environ.get("CREDENTIALS_DIRECTORY")
-    handed_over = bool(credentials) and path.resolve().is_relative_to(Path(credentials or "/").resolve())
-    if status.st_mode & (0o037 if handed_over else 0o077):
-        raise KeyFileProblem(f"{path} can be read or changed by others; run: chmod 600 {path}")
 
 
 def _parse(text: str, path: Path) -> list[tuple[str, bytes]]:
