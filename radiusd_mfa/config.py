@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from radiusd_mfa import config_delivery as delivery
 from radiusd_mfa import config_values as read
 from radiusd_mfa.config_values import Endpoint, Raw
 
@@ -52,6 +53,20 @@ class Config:
     challenge_lifetime: float
     request_deadline: float
     log_level: str
+    smtp_host: str | None
+    smtp_port: int
+    smtp_security: str
+    smtp_user: str | None
+    smtp_password_file: Path | None
+    mail_from: str | None
+    mail_templates: Path | None
+    sms_url: str | None = field(repr=False)
+    sms_method: str
+    sms_headers: tuple[str, ...] = field(repr=False)
+    sms_body: str = field(repr=False)
+    sms_user: str | None
+    sms_secret_file: Path | None
+    sms_apprise_file: Path | None
 
     @classmethod
     def load(cls, path: Path | None, environ: Mapping[str, str], *, uid: int | None = None) -> "Config":
@@ -106,6 +121,20 @@ KEYS = (
     Key("challenge_lifetime", "120", read.number(10, 900)),
     Key("request_deadline", "5.0", read.number(0.5, 60)),
     Key("log_level", "info", read.log_level),
+    Key("smtp_host", "none", delivery.host),
+    Key("smtp_port", "587, 465 or 25", read.whole(1, 65535)),
+    Key("smtp_security", "starttls", delivery.security),
+    Key("smtp_user", "none", delivery.word),
+    Key("smtp_password_file", "none", read.path),
+    Key("mail_from", "none", delivery.mail_from),
+    Key("mail_templates", "none", read.path),
+    Key("sms_url", "none", delivery.gateway),
+    Key("sms_method", "POST", delivery.method),
+    Key("sms_headers", "[]", delivery.headers),
+    Key("sms_body", delivery.JSON_BODY, read.plain_text),
+    Key("sms_user", "none", delivery.word),
+    Key("sms_secret_file", "none", read.path),
+    Key("sms_apprise_file", "none", read.path),
 )
 _BY_NAME = {key.name: key for key in KEYS}
 _BY_VARIABLE = {key.variable: key for key in KEYS}
@@ -184,6 +213,7 @@ def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int)
     values.setdefault("challenge_lifetime", 120.0)
     values.setdefault("request_deadline", 5.0)
     values.setdefault("log_level", "info")
+    delivery.fill_defaults(values)
 
 
 def _default_state_dir(environ: Mapping[str, str], uid: int) -> Path:
@@ -215,4 +245,4 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     ]
     if "?" in state_dir and state_dir in values["database_url"]:
         found.append("state_dir: has a question mark, which a SQLite URL cannot hold; choose another directory")
-    return found
+    return found + delivery.contradictions(values)

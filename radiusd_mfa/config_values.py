@@ -59,7 +59,8 @@ class Raw:
     spelled: bool
 
 
-def _text(raw: Raw) -> str:
+def plain_text(raw: Raw) -> str:
+    """Read any text."""
     if not isinstance(raw.value, str):
         raise ValueError("must be a text in quotes")  # noqa: TRY004 - one kind of complaint
     return raw.value
@@ -67,7 +68,7 @@ def _text(raw: Raw) -> str:
 
 def path(raw: Raw) -> Path:
     """Read a path, relative to where it was written."""
-    text = _text(raw)
+    text = plain_text(raw)
     if not text or "\0" in text:
         raise ValueError("must name a path")
     try:
@@ -112,7 +113,7 @@ def whole(low: int, high: int) -> Callable[[Raw], int]:
 def database_url(raw: Raw) -> str:
     """Read a SQLite or PostgreSQL URL; PostgreSQL's is spelled for psycopg 3."""
     # No complaint repeats the URL: it may hold a password.
-    scheme, separator, rest = _text(raw).partition("://")
+    scheme, separator, rest = plain_text(raw).partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z0-9+.-]{1,32}", scheme):
         raise ValueError("must be a URL like sqlite:////var/lib/radiusd-mfa/db.sqlite3 or postgresql://user@host/db")
     match scheme.lower():
@@ -158,7 +159,7 @@ def listen(raw: Raw) -> tuple[Endpoint, ...]:
 
 def portal_url(raw: Raw) -> str:
     """Read the address that users are sent to."""
-    text = _text(raw)
+    text = plain_text(raw)
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -176,7 +177,7 @@ def portal_url(raw: Raw) -> str:
 
 def issuer(raw: Raw) -> str:
     """Read the name that authenticator apps show."""
-    text = _text(raw).strip()
+    text = plain_text(raw).strip()
     if not text or not text.isprintable() or len(text) > _ISSUER_LIMIT:
         raise ValueError(f"must be 1 to {_ISSUER_LIMIT} printable characters")
     return text
@@ -184,7 +185,7 @@ def issuer(raw: Raw) -> str:
 
 def log_level(raw: Raw) -> str:
     """Read a level of the log."""
-    level = _text(raw).lower()
+    level = plain_text(raw).lower()
     if level not in _LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
     return level

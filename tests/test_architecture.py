@@ -16,10 +16,12 @@ PACKAGE: Final = Path(radiusd_mfa.__file__).parent
 MAY_KNOW: Final[dict[str, set[str]]] = {
     "core": set(),
     "radius": set(),
-    "keys": set(),
+    "private_files": set(),
+    "keys": {"private_files"},
     "passwords": set(),
     "config_values": set(),
-    "config": {"config_values"},
+    "config_delivery": {"config_values"},
+    "config": {"config_values", "config_delivery"},
     "usecases": {"core"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},

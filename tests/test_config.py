@@ -102,6 +102,34 @@ def test_the_message_of_the_fault_holds_every_complaint() -> None:
             r"reject_delay \(1 s\) must be below request_deadline \(1 s\)",
         ),
         ("database_deadline = 6", r"database_deadline \(6 s\) must be below request_deadline \(5 s\)"),
+        ('smtp_host = "mail.example.net:25"\nmail_from = "a@example.net"', "without a port"),
+        ('smtp_host = "mail.example.net"', "mail_from: is needed with smtp_host"),
+        ("smtp_port = 0", "number from 1 to 65535"),
+        ('smtp_security = "ssl"', "one of starttls, tls, none"),
+        (
+            'smtp_security = "none"\nsmtp_host = "mail.example.net"\nmail_from = "a@example.net"',
+            "none is for a server on this machine only",
+        ),
+        ('smtp_user = "a"', "either both or none"),
+        ('smtp_password_file = "a"', "either both or none"),
+        ('smtp_user = "a\\u0000"\nsmtp_password_file = "a"', "printable"),
+        ('mail_from = "Example Ltd"', "must be a mail address"),
+        ('mail_from = "a@example.net, b@example.net"', "must be a mail address"),
+        ('mail_from = "x\\ny <a@example.net>"', "must be a mail address"),
+        ('mail_from = "a\\n <a@example.net"', "must be a mail address"),
+        ('sms_url = "ftp://sms.example.net/?{to}{text}"', "http:// or https://"),
+        ('sms_url = "https://[/"', "http:// or https://"),
+        ('sms_url = "https://{to}.example.net/"', "http:// or https://"),
+        ('sms_url = "https://u:p@sms.example.net/"', "no user name"),
+        ('sms_url = "http://sms.example.net/"', "on this machine only"),
+        ('sms_url = "https://sms.example.net/"\nsms_body = "{text}"', "none of them has {to}"),
+        ('sms_url = "https://sms.example.net/?k={secret}"', "sms_secret_file: is needed where {secret} stands"),
+        ('sms_url = "https://sms.example.net/"\nsms_apprise_file = "x"', "only one of them"),
+        ('sms_user = "x"', "sms_secret_file: is needed with sms_user"),
+        ('sms_method = "DELETE"', "one of GET, POST, PUT"),
+        ('sms_headers = ["X"]', "must be a list like"),
+        ('sms_headers = "X: y"', "must be a list like"),
+        ('sms_headers = ["X: y\\r\\nZ: w"]', "must be a list like"),
         ("issuer = ", "is not TOML: "),
         (f"hash_threads = {'9' * 5000}", "is not TOML"),
     ],
@@ -224,6 +252,19 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "challenge_lifetime": "60",
         "request_deadline": "4",
         "log_level": "DEBUG",
+        "smtp_host": "mail.example.net",
+        "smtp_port": "2525",
+        "smtp_security": "TLS",
+        "smtp_user": "mfa",
+        "smtp_password_file": "/srv/smtp-password",
+        "mail_from": "Example Ltd <mfa@example.net>",
+        "mail_templates": "/srv/templates",
+        "sms_url": "https://sms.example.net/{to}",
+        "sms_method": "put",
+        "sms_headers": "Authorization: Bearer {secret}\nX-Sender: Example\n",
+        "sms_body": "{text}",
+        "sms_user": "mfa",
+        "sms_secret_file": "/srv/sms-secret",
     }
     config = Config.load(None, {f"RADIUSD_MFA_{name.upper()}": value for name, value in values.items()})
     assert config == Config(
@@ -241,6 +282,20 @@ def test_every_setting_can_come_from_the_environment() -> None:
         challenge_lifetime=60.0,
         request_deadline=4.0,
         log_level="debug",
+        smtp_host="mail.example.net",
+        smtp_port=2525,
+        smtp_security="tls",
+        smtp_user="mfa",
+        smtp_password_file=Path("/srv/smtp-password"),
+        mail_from="Example Ltd <mfa@example.net>",
+        mail_templates=Path("/srv/templates"),
+        sms_url="https://sms.example.net/{to}",
+        sms_method="PUT",
+        sms_headers=("Authorization: Bearer {secret}", "X-Sender: Example"),
+        sms_body="{text}",
+        sms_user="mfa",
+        sms_secret_file=Path("/srv/sms-secret"),
+        sms_apprise_file=None,
     )
 
 
@@ -326,6 +381,33 @@ def test_the_documented_defaults_are_the_real_ones() -> None:
     assert (told["hash_threads"], config.hash_threads) == ("one a CPU", os.cpu_count())
     for name in ("database_deadline", "reject_delay", "challenge_lifetime", "request_deadline"):
         assert float(told[name]) == getattr(config, name)
+    for name in ("smtp_security", "sms_method", "sms_body"):
+        assert told[name] == getattr(config, name)
+    unset = [name for name, default in told.items() if default == "none"]
+    assert [getattr(config, name) for name in unset] == [None] * len(unset)
+    assert (told["sms_headers"], config.sms_headers) == ("[]", ())
+
+
+@pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465), ("none", 25)])
+def test_the_port_of_the_mail_server_follows_its_security(security: str, port: int) -> None:
+    environ = {"RADIUSD_MFA_SMTP_SECURITY": security}
+    assert Config.load(None, environ, uid=0).smtp_port == port
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_a_mail_server_on_this_machine_may_do_without_tls(host: str) -> None:
+    environ = {"SMTP_SECURITY": "none", "SMTP_HOST": host, "MAIL_FROM": "a@example.net"}
+    assert Config.load(None, {f"RADIUSD_MFA_{name}": value for name, value in environ.items()}, uid=0).smtp_host == host
+
+
+def test_the_address_of_a_gateway_is_shown_nowhere() -> None:
+    urls = ("https://sms.example.net/?key=canary&{to}", "https://u:canary@sms.example.net", "https://sms:canary/")
+    for url in urls:
+        try:
+            shown = repr(Config.load(None, {"RADIUSD_MFA_SMS_URL": url}, uid=0))
+        except ConfigProblem as problem:
+            shown = str(problem)
+        assert "canary" not in shown
 
 
 def test_the_example_of_the_document_loads(tmp_path: Path) -> None:
