@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 """Keys, and indices where an array is entered: `("require", 1, "every")`."""
 
 DEEPEST: Final = 4
-"""Keys that a path may have; what is inside a deeper value has the line of that value (`a.a.a. ...` is cheap to write)."""
+"""Keys that a path may have, so that no `a.a.a.a` costs much; what is deeper has the line of what is around it."""
 UNREADABLE: Final = (ValueError, RecursionError)
 """What tomllib raises: a number of 5,000 digits is a plain ValueError, an array in 1,000 others a RecursionError."""
 

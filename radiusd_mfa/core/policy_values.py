@@ -12,6 +12,7 @@ EVERYTHING: Final = ("all", "any")
 CONNECTION: Final = "connection"
 SHORTEST_PERIOD: Final = 60.0
 LONGEST_PERIOD: Final = 90 * 86_400.0
+FIRST_YEAR: Final = 2000
 
 _SECONDS: Final = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
@@ -65,11 +66,12 @@ def period(value: object) -> float | None:
 
 def moment(value: object) -> float:
     """Read a point in time as Unix time; a day means its end in UTC."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return (value - _EPOCH).total_seconds()
-    if isinstance(value, date) and not isinstance(value, datetime):
-        # Until the end of that day, by arithmetic: 9999-12-31 has no next day in `datetime`.
-        return (value.toordinal() + 1 - _EPOCH.toordinal()) * _SECONDS["d"]
+    if isinstance(value, date) and value.year >= FIRST_YEAR:
+        if not isinstance(value, datetime):
+            # By arithmetic: 9999-12-31 has no next day in `datetime`.
+            return (value.toordinal() + 1 - _EPOCH.toordinal()) * _SECONDS["d"]
+        if value.tzinfo is not None:
+            return (value - _EPOCH).total_seconds()
     raise Wrong(f"a date (2026-12-31), or a time with its zone (2026-12-31T18:00:00Z), not {_shown(value)}.")
 
 
