@@ -29,6 +29,7 @@ from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.passwords.local import PROFILE
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.exchange import Exchanges
+from radiusd_mfa.radius.profiles import EncodedProfile
 from radiusd_mfa.radius.wire import Attribute, Code
 from radiusd_mfa.server.drops import Drops
 from radiusd_mfa.server.intake import Intake, Work
@@ -104,7 +105,7 @@ class Bench:
         self.sign_in = SignIn(self.keys, LocalHashing(PROFILE))
         self.intake = Intake(table, Exchanges(65_536), self.sign_in, Drops())
         self.store = SignIns(database, self.keys)
-        self.replies = Replies(self.sign_in)
+        self.replies = Replies(self.sign_in, None, lambda _text: EncodedProfile())
         self.spent: dict[str, float] = {}
         self.next_user = 0
 

@@ -19,6 +19,7 @@ from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
+from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
@@ -178,7 +179,9 @@ class App:
     def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
         """Make the RADIUS server on sockets that are bound already."""
         tidy = Housekeeping(self.database).tidy
-        parts = Parts(self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of, tidy)
+        parts = Parts(
+            self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of, self._encode_profile, tidy
+        )
         return Daemon(parts, listeners)
 
     def _passwords(self) -> Passwords:
@@ -200,6 +203,9 @@ class App:
         self.database.close()
         if "sign_in_database" in self.__dict__:
             self.sign_in_database.close()
+    def _encode_profile(self, text: str) -> EncodedProfile:
+        return encode_profile(text, self.dictionary)  # loaded only where a team has a profile
+
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import signal
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from threading import Event, Thread
 from time import monotonic, time
@@ -26,13 +26,15 @@ from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Again, Intake, Status, Work
 from radiusd_mfa.server.nas_table import KindOf, NasTable
 from radiusd_mfa.server.pipeline import Pipeline
-from radiusd_mfa.server.replies import Replies, alive
+from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
 EXCHANGES: Final = 65_536
+PROFILES: Final = 4_096
+"""Texts of reply profiles that stay encoded."""
 REFRESH: Final = 1.0
 """Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
 TIDY: Final = 60.0
@@ -54,6 +56,7 @@ class Parts:
     kind_of: KindOf
     tidy: Callable[[float], None] = lambda _now: None
     """Removes rows that have expired by then (Unix seconds); raises StoreFault."""
+    encode_profile: EncodeProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class Daemon:
         self._table = NasTable(parts.kind_of)
         self._exchanges = Exchanges(EXCHANGES)
         self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops)
-        self._replies = Replies(parts.sign_in, parts.config.portal_url)
+        encode_profile = lru_cache(PROFILES)(parts.encode_profile)
+        self._replies = Replies(parts.sign_in, parts.config.portal_url, encode_profile)
         self._listeners = listeners
         self._pool = HashPool(parts.config.hash_threads)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -95,6 +99,7 @@ class Daemon:
             wake=partial(os.eventfd_write, self._wake, 1),
             tell=self._tell,
             silence=self._silence,
+            obstacle=self._replies.obstacle,
         )
 
     @property

@@ -41,7 +41,8 @@ TRIES: Final = 4
 class Pipeline:
     """Runs sign-ins; `tell` gets each verdict after its commit, `silence` each sign-in that ends without one.
 
-    `deadline` says when a client must have given up, `wake` ends the loop's wait; both may be called in hash threads.
+    `obstacle` says what keeps a verdict from being told, if anything does. `deadline` says when a client must have
+    given up, `wake` ends the loop's wait; both may be called in hash threads.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Pipeline:
         wake: Callable[[], None],
         tell: Callable[[Work, Verdict], None],
         silence: Callable[[Work], None],
+        obstacle: Callable[[Work, Verdict], str],
     ) -> None:
         self._store = store
         self._sign_in = sign_in
@@ -66,6 +68,7 @@ class Pipeline:
         self._wake = wake
         self._tell = tell
         self._silence = silence
+        self._obstacle = obstacle
         self._opening: deque[Work] = deque()
         self._answers: deque[tuple[Work, Question, Right | BaseException | None]] = deque()
         self._settling: deque[tuple[Work, Settlement]] = deque()
@@ -157,7 +160,7 @@ class Pipeline:
             self._leave_unchecked(work, OVERLOAD)
 
     def _leave_unchecked(self, work: Work, cause: str) -> None:
-        """Drop a sign-in before its password was looked at, which is no guess: a flood must not close accounts."""
+        """Drop a sign-in that is no guess, for nobody looked at its password: a flood must not close accounts."""
         self._drop(work, cause)
         if work.tries == 0:  # later ones were checked before they lost a claim
             self._unchecked.append(work)
@@ -188,6 +191,11 @@ class Pipeline:
             return
         works = [work for work, _settlement in batch]
         try:
+        if obstacle := self._obstacle(work, verdict):
+            # Before anything is written: a code must not be spent on an Accept that nobody gets, and nobody guessed.
+            _log.error("the sign-in of user %s is left unanswered: %s", work.attempt.shown_name, obstacle)
+            self._leave_unchecked(work, FAULT)
+            return
             with self._health.watched():
                 audit_ids = self._store.settle([settlement for _work, settlement in batch])
         except Exception as fault:  # noqa: BLE001 - nothing was committed, whatever it is

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from radiusd_mfa.app import dictionaries
-from radiusd_mfa.radius.attributes import Dictionary
 from radiusd_mfa.radius.wire import Attribute, Code
 from radiusd_mfa.server.daemon import Daemon
 from tests.support.packets import build, new_authenticator, none_is_answered, user
@@ -36,7 +34,6 @@ def entry(world: World, daemon: Daemon) -> Entry:
 
     def add(**columns: Any) -> TestNas:
         world.nas(**columns)
-        daemon._table._kind_of = Dictionary.load(dictionaries()).kind
         daemon.refresh()
         return world.client(daemon)
 

@@ -15,13 +15,16 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from radiusd_mfa.app import dictionaries
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm, code_at, step_at
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash, verify
+from radiusd_mfa.radius.attributes import Dictionary
 from radiusd_mfa.radius.client import encode_request, verify_reply
+from radiusd_mfa.radius.profiles import encode_profile
 from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
@@ -35,6 +38,7 @@ from radiusd_mfa.usecases.sign_in import SignIn
 
 CHEAP = Profile(time_cost=1, memory_kib=8, parallelism=1)
 SECRET = b"a secret of the tests"
+DICTIONARY = Dictionary.load(dictionaries())
 _identifiers = count()
 
 
@@ -289,7 +293,8 @@ class World:
             wrap(SignIns(database, self.keys)),
             NasTableReader(database, self.keys),
             SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
-            lambda _name: 0,
+            DICTIONARY.kind,
+            lambda text: encode_profile(text, DICTIONARY),
         )
         daemon = Daemon(parts, [Listener.bind(Endpoint.parse(listen))])
         ready = threading.Event()
