@@ -30,6 +30,7 @@ from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
+from radiusd_mfa.usecases.acting import Door
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
@@ -171,6 +172,10 @@ class App:
     def sign_in(self) -> SignIn:
         """The steps of a sign-in."""
         return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
+
+    def door(self, name: str) -> Door:
+        """Give what people prove themselves at, on this machine: `cli` or `pages`."""
+        return Door(name, self.sign_in, self.sign_in_store, self.clock, self.entropy)
 
     def daemon(self, listen: Sequence[Endpoint] = ()) -> Daemon:
         """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""

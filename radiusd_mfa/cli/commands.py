@@ -1,4 +1,4 @@
-"""Commands and groups that take `--json` and `--config` wherever they stand on the line, and load what is asked for."""
+"""Commands and groups that take `--json`, `--config` and `--as` wherever they stand, and load what is asked for."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from radiusd_mfa.cli.parameters import USER
 from radiusd_mfa.cli.session import faults, session_of
+from radiusd_mfa.core.names import Username
 
 
 def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -19,6 +21,11 @@ def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) 
 def _set_config(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
     if value is not None:
         session_of(context).config_file = value
+
+
+def _set_acting(context: click.Context, _parameter: click.Parameter, value: Username | None) -> None:
+    if value is not None:
+        session_of(context).acting = value
 
 
 def _common() -> list[click.Parameter]:
@@ -37,6 +44,14 @@ def _common() -> list[click.Parameter]:
             expose_value=False,
             callback=_set_config,
             help="Settings as TOML (docs/configuration.md).",
+        ),
+        click.Option(
+            ["--as"],
+            type=USER,
+            metavar="USER",
+            expose_value=False,
+            callback=_set_acting,
+            help="Act as this user, under the user's own permissions; asks for password and code.",
         ),
     ]
 
@@ -60,7 +75,18 @@ class _Common(click.Command):
 
 
 class Command(_Common):
-    """A command; `example` is shown by --help."""
+    """A command; `example` is shown by --help, and only with `persons` may others than the operator run it."""
+
+    def __init__(self, *arguments: Any, persons: bool = False, **options: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **options)
+        self.persons = persons
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
+        """Run the command, unless it is the operator's and somebody acts as another."""
+        session = session_of(ctx)
+        if session.acting is not None and not self.persons:
+            session.refuse_person(ctx.command_path.partition(" ")[2])
+        return super().invoke(ctx)
 
 
 class Group(_Common, click.Group):

@@ -5,6 +5,8 @@ from typing import Final
 
 import click
 
+from radiusd_mfa.core.names import Username, escaped
+
 _MOST_OCTETS: Final = 65_536
 
 
@@ -21,6 +23,32 @@ def secret(prompt: str, *, option: str, from_stdin: bool, twice: bool = False) -
 def code(prompt: str, *, from_stdin: bool) -> str:
     """Return a one-time code; whatever is no text is no code either."""
     return secret(prompt, option="--code-stdin", from_stdin=from_stdin).decode(errors="replace").strip()
+
+
+def credentials(name: Username) -> tuple[bytes, bytes | None]:
+    """Return password and code of who acts: asked for at the terminal, or else the first two lines of standard input.
+
+    An empty code means that it stands behind the password, in the same text.
+    """
+    if sys.stdin.isatty():
+        shown = escaped(name.text)
+        password = secret(f"Password of {shown}", option="--as", from_stdin=False)
+        asked = f"Code of {shown} (empty: it was typed behind the password)"
+        text: str = click.prompt(asked, default="", show_default=False, hide_input=True, err=True)
+        code = text.encode(errors="surrogateescape")
+    else:
+        password, code = line("--as"), line("--as")
+    return password, code or None
+
+
+def line(option: str) -> bytes:
+    """Return the next line of standard input without its line end; what follows is left for others to read."""
+    raw = sys.stdin.buffer.readline(_MOST_OCTETS + 1)
+    if len(raw) > _MOST_OCTETS:
+        raise click.UsageError(
+            f"A line of standard input has more than {_MOST_OCTETS} octets; {option} wants a secret."
+        )
+    return raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\n") else raw
 
 
 def _stdin(option: str) -> bytes:

@@ -1,10 +1,11 @@
 """One run of the command line: its settings, its App, and how it ends when something is wrong.
 
-Owns exit codes and the one sentence on standard error; knows no command.
+Owns exit codes and the one sentence on standard error, and who acts; knows no command.
 """
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,13 @@ from typing import IO, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from radiusd_mfa.app import FAULTS, PROFILE, UNUSABLE, App, Profile
+from radiusd_mfa.cli import reading
 from radiusd_mfa.config import Config, ConfigProblem
-from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.core.names import Username, escaped
+from radiusd_mfa.usecases import acting
+from radiusd_mfa.usecases.acting import Given
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
+from radiusd_mfa.usecases.changes import Change, Refusal, only_the_operator, recorded
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
@@ -40,12 +45,14 @@ class Failed(click.ClickException):
 
 @dataclass(slots=True)
 class Session:
-    """What the commands of one run share; `json` and `config_file` come from options anywhere on the line."""
+    """What the commands of one run share; `json`, `config_file` and `acting` come from options anywhere on the line."""
 
     profile: Profile = PROFILE
     """What a new password hash costs."""
     json: bool = False
     config_file: Path | None = None
+    acting: Username | None = None
+    """The user as whom the command is to be run; None: the operator runs it."""
     _config: Config | None = field(default=None, init=False)
 
     @property
@@ -64,6 +71,28 @@ class Session:
         app = App.open(self.config, profile=self.profile)
         click.get_current_context().call_on_close(app.close)
         return app
+
+    def actor(self, app: App) -> Actor:
+        """Return who acts; with --as, after password and code. To be asked before anything else is read."""
+        if self.acting is None:
+            return OPERATOR
+        password, code = reading.credentials(self.acting)
+        return self._proved(acting.prove(Given(self.acting, password, code), door=app.door("cli")))
+
+    def claimant(self, app: App, name: Username, password: bytes) -> Claimant:
+        """Return who claims to be this user with the right password alone."""
+        return self._proved(acting.prove_password(Given(name, password), door=app.door("cli")))
+
+    def _proved(self, result: T | Refusal) -> T:
+        if isinstance(result, Refusal):
+            time.sleep(self.config.reject_delay)
+        return granted(result)
+
+    def refuse_person(self, verb: str) -> None:
+        """End a command that is the operator's, and write down who tried."""
+        app = self.open()
+        change = Change(verb.replace(" ", "-"), actor=self.actor(app))
+        granted(recorded(change, lambda _books: only_the_operator(change), store=app.administration, clock=app.clock))
 
 
 def session_of(context: click.Context) -> Session:

@@ -4,7 +4,7 @@ Owns the values and their names in the audit log; what they may do is in `permis
 `acting`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -29,6 +29,21 @@ class Person:
     def shown(self) -> str:
         """The name in the audit log; no name has a space, so nobody is taken for the operator by being called so."""
         return f"user {self.name}" if self.name == OPERATOR.shown else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A user who gave the right password and no code: may finish what a link or a backup code began, and no more."""
+
+    user_id: int
+    name: str
+    granted_to: str = field(repr=False)
+    """The password hash that the claim rests on; with another one it is worth nothing."""
+
+    @property
+    def shown(self) -> str:
+        """The name in the audit log."""
+        return Person(self.user_id, self.name).shown
 
 
 Actor = Operator | Person
