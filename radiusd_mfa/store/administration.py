@@ -10,9 +10,13 @@ from sqlalchemy import Connection
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store.audit import AuditTable
 from radiusd_mfa.store.database import Database, is_transient
+from radiusd_mfa.store.links import LinkTable
 from radiusd_mfa.store.methods import MethodTable
 from radiusd_mfa.store.nas import NasTable
 from radiusd_mfa.store.people import UserTable
+from radiusd_mfa.store.policies import PolicyTable
+from radiusd_mfa.store.profiles import ProfileTable
+from radiusd_mfa.store.realms import RealmTable
 from radiusd_mfa.store.teams import TeamTable
 from radiusd_mfa.usecases.ports import StoreFault
 
@@ -38,6 +42,21 @@ class OpenBooks:
         return TeamTable(self.connection)
 
     @cached_property
+    def policies(self) -> PolicyTable:
+        """The teams' policies."""
+        return PolicyTable(self.connection)
+
+    @cached_property
+    def realms(self) -> RealmTable:
+        """What may stand behind the `@` of a user name."""
+        return RealmTable(self.connection)
+
+    @cached_property
+    def profiles(self) -> ProfileTable:
+        """What Access-Accepts carry."""
+        return ProfileTable(self.connection)
+
+    @cached_property
     def nas(self) -> NasTable:
         """NAS entries."""
         return NasTable(self.connection, self.keys)
@@ -46,6 +65,11 @@ class OpenBooks:
     def methods(self) -> MethodTable:
         """Authenticators and backup codes."""
         return MethodTable(self.connection, self.keys)
+
+    @cached_property
+    def links(self) -> LinkTable:
+        """Links with a secret in them."""
+        return LinkTable(self.connection)
 
     @cached_property
     def audit(self) -> AuditTable:

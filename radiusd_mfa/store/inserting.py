@@ -13,6 +13,12 @@ def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> 
     return connection.execute(statement).scalar()
 
 
+def insert_absent(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row into a table without ids; False if a row with one of its unique values is there."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
 def insert_or_replace(connection: Connection, table: Table, values: dict[str, Any]) -> None:
     """Insert a row, or give the one with the same primary key these values."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
 
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.inserting import insert_new
 from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod
 
 _methods: Final = schema.methods.c
@@ -22,7 +23,7 @@ class MethodTable:
         self._connection = connection
         self._keys = keys
 
-    def add(self, user_id: int, method: NewMethod, at: float) -> int:
+    def add(self, user_id: int, method: NewMethod, at: float) -> int | None:
         """See `Methods.add`."""
         values = {
             "user_id": user_id,
@@ -32,12 +33,13 @@ class MethodTable:
             "period": method.period,
             "algorithm": method.algorithm.value,
             "created_at": at,
+            "replaces": method.replaces,
+            "seed_digest": seed_digest(self._keys, method.seed),
         }
-        method_id: int = self._connection.execute(
-            insert(schema.methods).values(values).returning(_methods.id)
-        ).scalar_one()
-        # The id is part of what the seed is sealed for; nobody sees the row before both are done.
-        self._update(method_id, seed=self._keys.seal(method.seed, table="methods", column="seed", row=method_id))
+        method_id = insert_new(self._connection, schema.methods, values)
+        if method_id is not None:
+            # The id is part of what the seed is sealed for; nobody sees the row before both are done.
+            self._update(method_id, seed=self._keys.seal(method.seed, table="methods", column="seed", row=method_id))
         return method_id
 
     def of(self, user_id: int) -> Sequence[StoredMethod]:
@@ -63,7 +65,10 @@ class MethodTable:
             _methods.id == method_id, _methods.confirmed_at.is_(None), _methods.watermark < step
         )
         values = statement.values(confirmed_at=at, watermark=step, last_request=None)
-        return self._connection.execute(values).rowcount == 1
+        confirmed = self._connection.execute(values.returning(_methods.user_id, _methods.replaces)).one_or_none()
+        if confirmed is not None and confirmed.replaces is not None:
+            self._replace(confirmed.user_id, confirmed.replaces, method_id)
+        return confirmed is not None
 
     def spend(self, method_id: int, step: int, at: float) -> bool:
         """See `Methods.spend`."""
@@ -87,7 +92,10 @@ class MethodTable:
             .values(backup_generation=users.backup_generation + 1)
             .returning(users.backup_generation)
         ).scalar_one()
-        self._connection.execute(delete(schema.backup_codes).where(_codes.user_id == user_id))
+        # The one that was used last stays: that a sign-in took a backup code is known by it (`recovered`).
+        last = select(func.max(_codes.used_at)).where(_codes.user_id == user_id).scalar_subquery()
+        old = delete(schema.backup_codes).where(_codes.user_id == user_id)
+        self._connection.execute(old.where(or_(_codes.used_at.is_(None), _codes.used_at < last)))
         rows = [
             {"user_id": user_id, "generation": generation, "selector": code.selector, "hash": stored}
             for code, stored in hashes
@@ -104,6 +112,45 @@ class MethodTable:
             _codes.user_id == user_id, _codes.generation == valid, _codes.used_at.is_(None)
         )
         return self._connection.execute(statement).scalar_one()
+
+    def recovered(self, user_id: int) -> bool:
+        """See `Methods.recovered`: nothing says so but when codes and methods were used last."""
+        codes = select(func.max(_codes.used_at)).where(_codes.user_id == user_id)
+        methods = select(func.max(_methods.last_used_at), func.max(_methods.confirmed_at))
+        with_code = self._connection.execute(codes).scalar()
+        with_method = self._connection.execute(methods.where(_methods.user_id == user_id)).one()
+        return with_code is not None and all(at is None or with_code > at for at in with_method)
+
+    def revoke(self, user_id: int, method_id: int | None = None) -> int:
+        """See `Methods.revoke`."""
+        gone = delete(schema.methods).where(_methods.user_id == user_id)
+        if method_id is not None:
+            gone = gone.where(_methods.id == method_id)
+        removed: int = self._connection.execute(gone).rowcount
+        if removed:
+            self._forget_periods(user_id)
+            self._tidy_after(user_id)
+        return removed
+
+    def _replace(self, user_id: int, replaced: int, by: int) -> None:
+        """Remove what a method replaces that counts now; the old one has let nobody in any more from this commit on."""
+        old = (_methods.user_id == user_id, _methods.id < by if replaced == 0 else _methods.id == replaced)
+        gone = self._connection.execute(delete(schema.methods).where(*old, _methods.id != by)).rowcount
+        if gone:
+            self._forget_periods(user_id)
+            self._tidy_after(user_id)
+
+    def _tidy_after(self, user_id: int) -> None:
+        """See to a default among what is left, and to backup codes without any method that they could stand in for."""
+        left = [each for each in self.summaries(user_id) if each.confirmed]
+        if not left:
+            self.replace_backup_codes(user_id, ())
+        elif not any(each.is_default for each in left):
+            self.make_default(user_id, left[0].id)
+
+    def _forget_periods(self, user_id: int) -> None:
+        for table in (schema.challenges, schema.verifications):
+            self._connection.execute(delete(table).where(table.c.user_id == user_id))
 
     def _update(self, method_id: int, **values: object) -> None:
         self._connection.execute(update(schema.methods).where(_methods.id == method_id).values(values))
@@ -125,7 +172,13 @@ class MethodTable:
             last_used_at=row.last_used_at,
             is_default=row.is_default,
             wrong_codes=row.last_request[0] if row.last_request and not confirmed else 0,
+            replaces=row.replaces,
         )
+
+
+def seed_digest(keys: KeyRing, seed: bytes) -> bytes:
+    """Return what tells that a user has this seed already, and tells nobody the seed."""
+    return keys.digest("seed", seed)
 
 
 def _of_user(user_id: int) -> Select[Any]:

@@ -84,5 +84,6 @@ def _entry(row: Row[Any]) -> NasRow:
         allow_proxy_state=row.allow_proxy_state,
         omit=tuple(filter(None, row.omit.split(","))),
         retry_grace=row.retry_grace,
+        set_up=row.set_up,
     )
     return NasRow(row.id, row.name, settings, row.team, row.created_at)

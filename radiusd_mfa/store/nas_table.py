@@ -57,6 +57,7 @@ class NasTableReader:
                 challenge=row.challenge,
                 otp_only=row.otp_only,
                 retry_grace=row.retry_grace,
+                set_up=row.set_up == "dialogue",
             ),
             network=network,
             secret=secret,

@@ -9,6 +9,7 @@ from radiusd_mfa.core import throttle
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
+from radiusd_mfa.store.methods import seed_digest
 from radiusd_mfa.usecases.admin_ports import ImportedUser, NewUser, User
 
 _NEAR: Final = 2000
@@ -122,6 +123,7 @@ class UserTable:
                 "created_at": at,
                 "confirmed_at": at,
                 "is_default": True,
+                "seed_digest": seed_digest(self._keys, method.seed),
             }
 
     def _reserve(self, table: str, count: int) -> Sequence[int]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -85,7 +86,18 @@ realms = Table(
     "realms",
     metadata,
     Column("name", Text, primary_key=True),
-    _of("teams"),
+    # Null: the name without the realm is meant, and no team by it. A team that is removed takes its realms along.
+    Column("team_id", _Id, ForeignKey("teams.id", ondelete="CASCADE"), nullable=True),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    _of("teams", primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
 )
 
 users = Table(
@@ -132,9 +144,11 @@ nas = Table(
     _text("omit"),
     Column("retry_grace", Double, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
+    _text("set_up", "link"),
     _one_of("message_authenticator", "require", "optional"),
     _one_of("reply_message_authenticator", "always", "mirror", "never"),
     CheckConstraint("retry_grace >= 0", name="retry_grace"),
+    _one_of("set_up", "link", "dialogue"),
     **_NEVER_AGAIN,
 )
 
@@ -142,7 +156,7 @@ methods = Table(
     "methods",
     metadata,
     _key(),
-    _of("users", index=True),
+    _of("users"),
     Column("kind", Text, nullable=False),
     _text("label"),
     Column("seed", LargeBinary),
@@ -156,8 +170,12 @@ methods = Table(
     Column("confirmed_at", Double),
     Column("last_used_at", Double),
     _flag("is_default"),
+    Column("replaces", _Id),
+    Column("seed_digest", LargeBinary),
     _one_of("kind", "totp", "sms"),
     _one_of("algorithm", "SHA1", "SHA256", "SHA512"),
+    # One seed is one method, or its codes would be good twice. It finds the methods of a user, too.
+    Index("uq_methods_user_id_seed_digest", "user_id", "seed_digest", unique=True),
     **_REWRITTEN,
     **_NEVER_AGAIN,
 )
@@ -187,6 +205,9 @@ challenges = Table(
     # The password hash on which it was given: with another one it is worth nothing (ATTACKS 23).
     Column("granted_to", Text, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
+    # No foreign key: to remove a method would have to search all challenges, and they are removed beside it anyway.
+    Column("method_id", _Id),
+    _one_of("kind", "code", "enrol", "record"),
 )
 
 verifications = Table(
@@ -200,6 +221,8 @@ verifications = Table(
     Column("surface", Text, nullable=False),
     Column("at", Double, nullable=False),
     Column("text", LargeBinary, nullable=False),
+    # As in `challenges`: a period dies with the password, whoever changes it.
+    _text("granted_to"),
     **_REWRITTEN,
 )
 
@@ -219,6 +242,8 @@ links = Table(
     _of("users", index=True),
     Column("expires_at", Double, nullable=False),
     Column("used_at", Double),
+    Column("created_at", Double, nullable=False, server_default="0"),
+    _text("made_by"),
 )
 
 reply_profiles = Table(
@@ -248,5 +273,7 @@ audit = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text),
     Column("detail", Text),
+    Column("facts", Text),
+    Index(None, "kind", "at"),
     **_NEVER_AGAIN,
 )

@@ -1,14 +1,13 @@
 """Teams and their members in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from radiusd_mfa.store import schema
-from radiusd_mfa.store.inserting import insert_new
-from radiusd_mfa.usecases.admin_ports import Member, Team
+from radiusd_mfa.store.inserting import insert_absent, insert_new
+from radiusd_mfa.usecases.admin_ports import Member, Standing, Team
 
 _teams: Final = schema.teams.c
 _memberships: Final = schema.memberships.c
@@ -48,15 +47,16 @@ class TeamTable:
 
     def add_member(self, team_id: int, user_id: int, role: str) -> bool:
         """See `Teams.add_member`."""
-        insert = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
         values = {"team_id": team_id, "user_id": user_id, "role": role}
-        statement = insert(schema.memberships).values(values).on_conflict_do_nothing()
-        return self._connection.execute(statement).rowcount == 1
+        return insert_absent(self._connection, schema.memberships, values)
 
     def set_role(self, team_id: int, user_id: int, role: str) -> bool:
         """See `Teams.set_role`."""
-        statement = update(schema.memberships).where(_memberships.team_id == team_id, _memberships.user_id == user_id)
-        return self._connection.execute(statement.values(role=role)).rowcount == 1
+        return self._update_member(team_id, user_id, role=role)
+
+    def set_permissions(self, team_id: int, user_id: int, permissions: Iterable[str]) -> bool:
+        """See `Teams.set_permissions`."""
+        return self._update_member(team_id, user_id, permissions=",".join(sorted(set(permissions))))
 
     def remove_member(self, team_id: int, user_id: int) -> bool:
         """See `Teams.remove_member`."""
@@ -66,7 +66,7 @@ class TeamTable:
     def members(self, *, team_id: int | None = None, user_id: int | None = None) -> Sequence[Member]:
         """See `Teams.members`."""
         statement = (
-            select(_teams.name, schema.users.c.name, _memberships.role)
+            select(_teams.name, schema.users.c.name, _memberships.role, _memberships.permissions)
             .select_from(schema.memberships.join(schema.teams).join(schema.users))
             .order_by(_teams.name, schema.users.c.name)
         )
@@ -74,7 +74,43 @@ class TeamTable:
             statement = statement.where(_memberships.team_id == team_id)
         if user_id is not None:
             statement = statement.where(_memberships.user_id == user_id)
-        return [Member(*row) for row in self._connection.execute(statement)]
+        rows = self._connection.execute(statement)
+        return [Member(team, user, role, tuple(filter(None, said.split(",")))) for team, user, role, said in rows]
+
+    def standings(self, team_id: int, *, locked: bool = False) -> Sequence[Standing]:
+        """See `Teams.standings`."""
+        users, own = schema.users.c, schema.memberships.join(schema.users)
+        columns = (users.id, users.name, _memberships.role, users.disabled, users.backup_generation)
+        found = select(*columns).select_from(own).where(_memberships.team_id == team_id)
+        if locked:
+            # By id, as everybody locks users; whoever changes a user, a membership or a method locks the user first.
+            found = found.order_by(users.id).with_for_update(read=True, of=schema.users)
+        rows = self._connection.execute(found).fetchall()
+        kinds = self._kinds(team_id)
+        standings = [
+            Standing(
+                row.id, row.name, row.role, row.disabled, kinds.get(row.id, frozenset()), row.backup_generation > 0
+            )
+            for row in rows
+        ]
+        return sorted(standings, key=lambda each: each.user)
+
+    def _kinds(self, team_id: int) -> dict[int, frozenset[str]]:
+        """Say of the members what kinds of method they have confirmed."""
+        methods = schema.methods.c
+        confirmed = (
+            select(methods.user_id, methods.kind)
+            .join(schema.memberships, _memberships.user_id == methods.user_id)
+            .where(_memberships.team_id == team_id, methods.confirmed_at.is_not(None))
+        )
+        kinds: dict[int, frozenset[str]] = {}
+        for user_id, kind in self._connection.execute(confirmed):
+            kinds[user_id] = kinds.get(user_id, frozenset()) | {kind}
+        return kinds
+
+    def _update_member(self, team_id: int, user_id: int, **values: str) -> bool:
+        statement = update(schema.memberships).where(_memberships.team_id == team_id, _memberships.user_id == user_id)
+        return self._connection.execute(statement.values(values)).rowcount == 1
 
     def _one(self, statement: Select[Any]) -> Team | None:
         row = self._connection.execute(statement).one_or_none()
@@ -82,4 +118,4 @@ class TeamTable:
 
 
 def _team(row: Row[Any]) -> Team:
-    return Team(row.id, row.name, row.plan, row.created_at)
+    return Team(row.id, row.name, row.plan, row.created_at, row.policy, row.policy_version)

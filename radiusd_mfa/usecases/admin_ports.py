@@ -42,6 +42,8 @@ class NewMethod:
     digits: int = 6
     period: int = 30
     algorithm: Algorithm = Algorithm.SHA1
+    replaces: int | None = None
+    """The method that goes when this one is confirmed; 0: every earlier one of the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class StoredMethod:
     is_default: bool
     wrong_codes: int
     """Wrong codes at the confirmation so far; 0 once it is confirmed."""
+    replaces: int | None = None
+    """As in `NewMethod`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class Member:
     team: str
     user: str
     role: str
+    permissions: tuple[str, ...] = ()
+    """Beyond those of the role, in alphabetical order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,8 @@ class NasSettings:
     allow_proxy_state: bool = False
     omit: tuple[str, ...] = ()
     retry_grace: float = 0.0
+    set_up: str = "link"
+    """How whoever must enrol is told: `link` or `dialogue`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +234,29 @@ class AuditFilter:
     kind: str | None = None
     since: float | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link to be made: the digest of its secret, and what whoever has the link may do for whom."""
+
+    hash: bytes = field(repr=False)
+    purpose: str
+    user_id: int
+    created_at: float
+    expires_at: float
+    made_by: str
+    """As the audit log names who acts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that was made; times are Unix seconds."""
+
+    purpose: str
+    user_id: int
+    user: str
+    created_at: float
+    expires_at: float
+    used_at: float | None
+    made_by: str

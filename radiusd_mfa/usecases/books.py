@@ -11,11 +11,13 @@ from radiusd_mfa.usecases.admin_ports import (
     AuditEntry,
     AuditFilter,
     ImportedUser,
+    Link,
     Member,
     MethodSummary,
     NasRow,
     NasSettings,
     NewAuditEntry,
+    NewLink,
     NewMethod,
     NewUser,
     PolicyVersion,
@@ -117,6 +119,10 @@ class Teams(Protocol):
         """Replace the role; False if the user is no member."""
         ...
 
+    def set_permissions(self, team_id: int, user_id: int, permissions: Iterable[str]) -> bool:
+        """Replace the permissions beyond those of the role; False if the user is no member."""
+        ...
+
     def remove_member(self, team_id: int, user_id: int) -> bool:
         """End a membership; False if there is none."""
         ...
@@ -125,8 +131,11 @@ class Teams(Protocol):
         """Return memberships, of a team or of a user if so asked."""
         ...
 
-    def standings(self, team_id: int) -> Sequence[Standing]:
-        """Return a team's members by name, each with what this one could give as a second factor."""
+    def standings(self, team_id: int, *, locked: bool = False) -> Sequence[Standing]:
+        """Return a team's members by name, each with what this one could give as a second factor.
+
+        Locked, nobody changes one of these users, or the user's role or methods, before this transaction ends.
+        """
         ...
 
 
@@ -209,8 +218,8 @@ class NasEntries(Protocol):
 class Methods(Protocol):
     """Authenticators and backup codes."""
 
-    def add(self, user_id: int, method: NewMethod, at: float) -> int:
-        """Make an unconfirmed method and return the id."""
+    def add(self, user_id: int, method: NewMethod, at: float) -> int | None:
+        """Make an unconfirmed method and return the id; None if the user has one with this seed."""
         ...
 
     def of(self, user_id: int) -> Sequence[StoredMethod]:
@@ -230,7 +239,10 @@ class Methods(Protocol):
         ...
 
     def confirm(self, method_id: int, step: int, at: float) -> bool:
-        """Let a method count from now on, its step spent; False if it was confirmed meanwhile."""
+        """Let a method count from now on, its step spent, and remove what it replaces; False if it counted already.
+
+        With what it replaces go the user's periods and open challenges; it is the default then, if that one was.
+        """
         ...
 
     def spend(self, method_id: int, step: int, at: float) -> bool:
@@ -247,6 +259,41 @@ class Methods(Protocol):
 
     def backup_codes_left(self, user_id: int) -> int:
         """Count the unused codes of the valid generation."""
+        ...
+
+    def recovered(self, user_id: int) -> bool:
+        """Whether the user has signed in with a backup code since the last use or set-up of a method (K4)."""
+        ...
+
+    def revoke(self, user_id: int, method_id: int | None = None) -> int:
+        """Remove a method, or all, at once, with periods and open challenges, and say how many were removed (X5).
+
+        With the last confirmed method the backup codes go too; where another is left, one of them is the default.
+        """
+        ...
+
+
+class Links(Protocol):
+    """Links with a secret in them, of which the digest is kept."""
+
+    def add(self, link: NewLink) -> None:
+        """Make a link; an earlier one for the same user and purpose is void."""
+        ...
+
+    def find(self, digest: bytes) -> Link | None:
+        """Return a link, used or expired as it may be."""
+        ...
+
+    def of(self, user_id: int) -> Sequence[Link]:
+        """Return a user's links, used and expired ones too, the newest first."""
+        ...
+
+    def use(self, digest: bytes, at: float) -> Link | None:
+        """Use a link up; None if it was used, has expired, or never was."""
+        ...
+
+    def void(self, user_id: int) -> None:
+        """Remove a user's links, whatever they are for."""
         ...
 
 
@@ -306,6 +353,11 @@ class Books(Protocol):
     @property
     def methods(self) -> Methods:
         """Authenticators and backup codes."""
+        ...
+
+    @property
+    def links(self) -> Links:
+        """Links with a secret in them."""
         ...
 
     @property

@@ -104,7 +104,7 @@ class World:
             state=b"s",
             user_id=user_id,
             nas_id=77,
-            kind="totp",
+            kind="code",
             granted_to="",
             expires_at=self.clock.now + 60,
         )
