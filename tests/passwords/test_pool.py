@@ -85,7 +85,7 @@ def test_a_renewed_deadline_lets_the_job_run(make_pool: MakePool) -> None:
     deadlines = {"request": 101.0}
     outcomes: SimpleQueue[object] = SimpleQueue()
     pool.submit(lambda: "ran", lane=1, done=outcomes.put, deadline=lambda: deadlines["request"])
-    clock.now, deadlines["request"] = 150.0, 155.0
+    clock.now, deadlines["request"] = 150.0, 190.0
     plug.pull()
     assert outcomes.get(timeout=PATIENCE) == "ran"
 
@@ -104,16 +104,98 @@ def test_a_flooding_lane_does_not_delay_another_by_more_than_one_job(make_pool: 
     assert order[4:] == [f"flood {number}" for number in range(2, 20)]
 
 
-def test_a_full_pool_refuses_the_lane_that_filled_it(make_pool: MakePool) -> None:
+def test_a_full_pool_costs_the_lane_that_filled_it_its_oldest(make_pool: MakePool) -> None:
     pool = make_pool(capacity=3)
     plug = Plug(pool)
-    outcomes: SimpleQueue[object] = SimpleQueue()
-    assert [pool.submit(lambda: "ran", lane=1, done=outcomes.put) for _ in range(5)] == [True] * 3 + [False] * 2
+    outcomes: list[object] = []
+    assert all(pool.submit(partial(int, number), lane=1, done=outcomes.append) for number in range(5))
+    assert [type(outcome) for outcome in outcomes] == [Displaced] * 2
     assert pool.waiting == 3
     plug.pull()
-    assert [outcomes.get(timeout=PATIENCE) for _ in range(3)] == ["ran"] * 3
     assert pool.close(PATIENCE)
-    assert outcomes.empty()
+    assert outcomes[2:] == [2, 3, 4]
+
+
+def test_a_lane_that_keeps_up_is_served_in_the_order_of_its_coming(make_pool: MakePool) -> None:
+    clock = Clock()
+    assert order_of_service(make_pool(clock=clock), clock, pause=0.3) == [0, 1, 2]
+
+
+def test_a_lane_that_does_not_keep_up_is_served_newest_first(make_pool: MakePool) -> None:
+    clock = Clock()
+    assert order_of_service(make_pool(clock=clock), clock, pause=0.6) == [2, 1, 0]
+
+
+def order_of_service(pool: HashPool, clock: Clock, *, pause: float) -> list[object]:
+    """Let three jobs come with this pause after each, and nobody serve them meanwhile."""
+    plug = Plug(pool)
+    order: list[object] = []
+    for number in range(3):
+        pool.submit(partial(int, number), lane=1, done=order.append)
+        clock.now += pause
+    plug.pull()
+    assert pool.close(PATIENCE)
+    return order
+
+
+def test_whoever_was_passed_over_is_told_when_it_is_too_late_and_costs_its_lane_no_turn(make_pool: MakePool) -> None:
+    clock = Clock()
+    pool = make_pool(clock=clock)
+    plug = Plug(pool)
+    order: list[object] = []
+    pool.submit(lambda: "too late", lane="crowded", done=order.append, deadline=105.0)
+    clock.now = 104.0
+    pool.submit(lambda: "crowded", lane="crowded", done=order.append)
+    pool.submit(lambda: "calm", lane="calm", done=order.append)
+    clock.now = 106.0
+    plug.pull()
+    assert pool.close(PATIENCE)
+    assert isinstance(order[0], Expired)
+    assert order[1:] == ["crowded", "calm"]
+
+
+def test_what_could_not_end_in_time_never_runs(make_pool: MakePool) -> None:
+    clock = Clock()
+    pool = make_pool(clock=clock)
+    take(pool, clock, seconds=8.0)  # a job is expected to take one second
+    outcome: SimpleQueue[object] = SimpleQueue()
+    pool.submit(lambda: "ran", lane=1, done=outcome.put, deadline=clock.now + 0.9)
+    assert isinstance(outcome.get(timeout=PATIENCE), Expired)
+    pool.submit(lambda: "ran", lane=1, done=outcome.put, deadline=clock.now + 1.1)
+    assert outcome.get(timeout=PATIENCE) == "ran"
+
+
+def test_a_job_that_took_very_long_does_not_keep_all_others_from_running_for_ever(make_pool: MakePool) -> None:
+    clock = Clock()
+    pool = make_pool(clock=clock)
+    take(pool, clock, seconds=800.0)
+    outcome: SimpleQueue[object] = SimpleQueue()
+    pool.submit(lambda: "ran", lane=1, done=outcome.put, deadline=clock.now + 1.0)
+    assert isinstance(outcome.get(timeout=PATIENCE), Expired)
+    clock.now += 6.0
+    pool.submit(lambda: "ran", lane=1, done=outcome.put, deadline=clock.now + 1.0)
+    assert outcome.get(timeout=PATIENCE) == "ran"
+
+
+def test_the_backlog_is_what_waits_at_the_pace_of_the_threads(make_pool: MakePool) -> None:
+    clock = Clock()
+    pool = make_pool(threads=2, clock=clock)
+    take(pool, clock, seconds=8.0)  # a job is expected to take one second
+    plugs = [Plug(pool), Plug(pool)]
+    for _ in range(3):
+        pool.submit(lambda: None, lane=1, done=lambda _: None)
+    assert pool.backlog == 3 * 1.0 / 2
+    for plug in plugs:
+        plug.pull()
+
+
+def take(pool: HashPool, clock: Clock, *, seconds: float) -> None:
+    """Run a job that takes so long."""
+
+    def job() -> None:
+        clock.now += seconds
+
+    assert run(pool, job) is None
 
 
 def test_a_full_pool_makes_room_for_another_lane_at_the_cost_of_the_longest(make_pool: MakePool) -> None:
@@ -130,12 +212,31 @@ def test_a_full_pool_makes_room_for_another_lane_at_the_cost_of_the_longest(make
     assert pool.submit(lambda: "ran", lane="calm", done=calm.append)
     [(oldest, outcome)] = flood
     assert (oldest, type(outcome)) == (0, Displaced)
-    assert not pool.submit(lambda: "ran", lane="calm", done=calm.append), "two equal shares stay as they are"
+    assert pool.submit(lambda: "ran again", lane="calm", done=calm.append), "two equal shares stay as they are"
     assert pool.waiting == 3
     plug.pull()
     assert pool.close(PATIENCE)
     assert flood[1:] == [(1, 1), (2, 2)]
-    assert calm == ["ran"]
+    assert [type(calm[0]), *calm[1:]] == [Displaced, "ran again"]
+
+
+def test_a_full_pool_refuses_a_lane_more_than_it_has_room_for(make_pool: MakePool) -> None:
+    pool = make_pool(capacity=2)
+    plug = Plug(pool)
+    assert [pool.submit(lambda: "ran", lane=lane, done=lambda _: None) for lane in range(3)] == [True, True, False]
+    plug.pull()
+
+
+def test_a_deadline_that_cannot_be_told_is_told_to_the_one_who_asked(make_pool: MakePool) -> None:
+    pool = make_pool()
+
+    def fail() -> float:
+        raise ValueError("deadline")
+
+    outcome: SimpleQueue[object] = SimpleQueue()
+    pool.submit(lambda: "ran", lane=1, done=outcome.put, deadline=fail)
+    assert isinstance(outcome.get(timeout=PATIENCE), ValueError)
+    assert run(pool, lambda: "alive") == "alive"
 
 
 def test_optional_work_is_refused_when_anything_waits(make_pool: MakePool) -> None:
