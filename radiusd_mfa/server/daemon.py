@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
 from threading import Event, Thread
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Final
 
 from radiusd_mfa.config import Config
@@ -41,6 +41,8 @@ TIDY: Final = 60.0
 """Seconds between two removals of expired rows."""
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
+_GATHER: Final = 0.01
+"""Seconds in which a batch gathers while the hash threads have enough to do; the socket's buffer holds many more."""
 PATIENCE: Final = 5.0
 """Seconds in which SIGTERM lets the sign-ins that were taken finish."""
 
@@ -54,9 +56,9 @@ class Parts:
     nas: NasStore
     sign_in: SignIn
     kind_of: KindOf
+    encode_profile: EncodeProfile
     tidy: Callable[[float], None] = lambda _now: None
     """Removes rows that have expired by then (Unix seconds); raises StoreFault."""
-    encode_profile: EncodeProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,9 @@ class Daemon:
             drops=self.drops,
             deadline=self._deadline,
             wake=partial(os.eventfd_write, self._wake, 1),
+            obstacle=self._replies.obstacle,
             tell=self._tell,
             silence=self._silence,
-            obstacle=self._replies.obstacle,
         )
 
     @property
@@ -146,6 +148,9 @@ class Daemon:
             self._turn(selector, left)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
+        if self._pipeline.has_time:
+            # Opened one by one, what comes would cost the hash threads a third of the machine.
+            sleep(_GATHER)
         before = monotonic()
         ready = selector.select(0.0 if self._pipeline.busy else self._until_next_reply(patience))
         now = monotonic()

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 from radiusd_mfa.core.facts import Attempt, Facts
 from radiusd_mfa.core.judge import Question, Right, decide, examine
 from radiusd_mfa.core.verdict import Verdict
-from radiusd_mfa.passwords.pool import HashPool, PoolProblem
+from radiusd_mfa.passwords.pool import Displaced, HashPool, PoolProblem
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
@@ -34,6 +34,8 @@ Item = TypeVar("Item")
 CAPACITY: Final = 4096
 """Sign-ins that may wait to be opened."""
 BATCH: Final = 256
+HURRY: Final = 0.1
+"""Seconds of hashing that must wait for the loop to take its time."""
 TRIES: Final = 4
 """How often a sign-in is judged again after it lost a claim, before it is left to its retransmission."""
 
@@ -55,9 +57,9 @@ class Pipeline:
         drops: Drops,
         deadline: Callable[[Work], float],
         wake: Callable[[], None],
+        obstacle: Callable[[Work, Verdict], str],
         tell: Callable[[Work, Verdict], None],
         silence: Callable[[Work], None],
-        obstacle: Callable[[Work, Verdict], str],
     ) -> None:
         self._store = store
         self._sign_in = sign_in
@@ -66,9 +68,9 @@ class Pipeline:
         self._drops = drops
         self._deadline = deadline
         self._wake = wake
+        self._obstacle = obstacle
         self._tell = tell
         self._silence = silence
-        self._obstacle = obstacle
         self._opening: deque[Work] = deque()
         self._answers: deque[tuple[Work, Question, Right | BaseException | None]] = deque()
         self._settling: deque[tuple[Work, Settlement]] = deque()
@@ -84,6 +86,11 @@ class Pipeline:
     def idle(self) -> bool:
         """Whether everything that was taken is told or silenced."""
         return not self.busy and not self._hashing
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the hash threads have enough to do: what comes now waits for them, however soon it is opened."""
+        return self._pool.backlog > HURRY
 
     def offer(self, works: Iterable[Work]) -> None:
         """Take in what there is room for; the rest is dropped before it has cost anything."""
@@ -172,7 +179,7 @@ class Pipeline:
 
     def _take_answer(self, work: Work, question: Question, answer: Right | BaseException | None) -> None:
         if isinstance(answer, PoolProblem):
-            self._leave_unchecked(work, LATE)
+            self._leave_unchecked(work, OVERLOAD if isinstance(answer, Displaced) else LATE)
         elif isinstance(answer, BaseException):
             self._fail([work], answer)
         else:
@@ -184,6 +191,11 @@ class Pipeline:
     def _conclude(self, work: Work, verdict: Verdict) -> None:
         if verdict.clock_is_behind:
             _log.error("the clock is behind the codes that user %s spent: it was set back", work.attempt.shown_name)
+        if obstacle := self._obstacle(work, verdict):
+            # Before anything is written: a code must not be spent on an Accept that nobody gets, and nobody guessed.
+            _log.error("the sign-in of user %s is left unanswered: %s", work.attempt.shown_name, obstacle)
+            self._leave_unchecked(work, FAULT)
+            return
         self._settling.append((work, self._sign_in.settlement(work.attempt, work.facts, verdict)))
 
     def _settle(self, batch: Sequence[tuple[Work, Settlement]]) -> None:
@@ -191,11 +203,6 @@ class Pipeline:
             return
         works = [work for work, _settlement in batch]
         try:
-        if obstacle := self._obstacle(work, verdict):
-            # Before anything is written: a code must not be spent on an Accept that nobody gets, and nobody guessed.
-            _log.error("the sign-in of user %s is left unanswered: %s", work.attempt.shown_name, obstacle)
-            self._leave_unchecked(work, FAULT)
-            return
             with self._health.watched():
                 audit_ids = self._store.settle([settlement for _work, settlement in batch])
         except Exception as fault:  # noqa: BLE001 - nothing was committed, whatever it is
