@@ -14,7 +14,7 @@ from radiusd_mfa.cli.parameters import LABEL, RANGE, SWITCH
 from radiusd_mfa.cli.session import Session, granted, with_session
 from radiusd_mfa.usecases import nas as entries
 from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
-from radiusd_mfa.usecases.nas import SURFACES, Wanted, Written
+from radiusd_mfa.usecases.nas import SET_UPS, SURFACES, Wanted, Written
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SEPARATORS: Final = ",; "
@@ -27,6 +27,11 @@ _OPTIONS: Final = (
     click.option("--secret-stdin", is_flag=True, help="Read the shared secret from standard input."),
     click.option("--generate-secret", is_flag=True, help="Make a shared secret of 160 bits and print it once."),
     click.option("--challenge", type=SWITCH, help="Ask for the code in a second step (Access-Challenge)."),
+    click.option(
+        "--set-up",
+        type=click.Choice(SET_UPS),
+        help="Who must set up a second factor is sent a link, or led through it by challenges. Default: link.",
+    ),
     click.option("--otp-only", type=SWITCH, help="The NAS has checked the password itself and sends only the code."),
     click.option("--separators", metavar="CHARS", help="Any of , ; and space that may stand before the code."),
     click.option("--code-first", type=SWITCH, help="The code stands before the password."),
@@ -134,6 +139,7 @@ def described(row: NasRow) -> dict[str, object]:
         "surface": settings.surface,
         "team": row.team,
         "challenge": settings.challenge,
+        "set_up": settings.set_up,
         "otp_only": settings.otp_only,
         "separators": settings.separators,
         "code_first": settings.code_first,

@@ -15,6 +15,7 @@ from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.teams import no_team
 
 SURFACES: Final = ("vpn", "network-device", "client-app", "control-panel")
+SET_UPS: Final = ("link", "dialogue")
 LEAST_SECRET_OCTETS: Final = 6
 GOOD_SECRET_OCTETS: Final = 12
 MOST_SECRET_OCTETS: Final = 128
@@ -99,7 +100,7 @@ def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = O
     secret, settings = wanted.secret or b"", _with_defaults(wanted.settings)
 
     def work(books: Books) -> Written | Refusal:
-        placed = _in_team(settings, wanted.team, books)
+        placed = _consistent(settings) or _in_team(settings, wanted.team, books)
         if isinstance(placed, Refusal):
             return placed
         others = books.nas.all()
@@ -117,7 +118,8 @@ def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor 
         entry = books.nas.find(wanted.name)
         if entry is None:
             return no_nas(wanted.name, books)
-        settings = _in_team(replace(entry.settings, **wanted.settings), wanted.team, books)
+        made = replace(entry.settings, **wanted.settings)
+        settings = _consistent(made) or _in_team(made, wanted.team, books)
         if isinstance(settings, Refusal):
             return settings
         others = [other for other in books.nas.all() if other.id != entry.id]
@@ -169,6 +171,16 @@ def _with_defaults(settings: Mapping[str, Any]) -> NasSettings:
     if "message_authenticator" not in settings and ip_network(made.address).is_loopback:
         return replace(made, message_authenticator="optional")
     return made
+
+
+def _consistent(settings: NasSettings) -> Refusal | None:
+    """Refuse settings that can't hold together."""
+    if settings.set_up != "dialogue" or settings.challenge:
+        return None
+    return Refusal(
+        "A set-up in dialogue is made of Access-Challenges, and this NAS is not sent any: "
+        "add --challenge on if it can show them, or take --set-up link."
+    )
 
 
 def _in_team(settings: NasSettings, team: str | None, books: Books) -> NasSettings | Refusal:

@@ -141,6 +141,7 @@ def test_all_of_a_nas_entry_can_be_set_and_is_shown(ready: Cli) -> None:
         "--surface": "network-device",
         "--team": "ops",
         "--challenge": "on",
+        "--set-up": "dialogue",
         "--otp-only": "on",
         "--separators": ",;",
         "--code-first": "on",
@@ -157,6 +158,7 @@ def test_all_of_a_nas_entry_can_be_set_and_is_shown(ready: Cli) -> None:
         "surface": "network-device",
         "team": "ops",
         "challenge": True,
+        "set_up": "dialogue",
         "otp_only": True,
         "separators": ",;",
         "code_first": True,
@@ -166,7 +168,7 @@ def test_all_of_a_nas_entry_can_be_set_and_is_shown(ready: Cli) -> None:
         "omit": ["Session-Timeout", "Idle-Timeout"],
         "retry_grace": 5.0,
     }
-    assert ready("nas", "set", "localhost", "--challenge", "off", "--team", "").exit_code == 0
+    assert ready("nas", "set", "localhost", "--challenge", "off", "--set-up", "link", "--team", "").exit_code == 0
     after = ready("nas", "show", "localhost", "--json").json
     assert (after["challenge"], after["team"], after["otp_only"]) == (False, None, True)
 

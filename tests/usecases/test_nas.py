@@ -145,6 +145,13 @@ def test_a_team_that_there_is_not_is_refused(world: World, refuses: Refuses) -> 
     refuses(nas.remove("gaet", **world.needs), "is gate meant?")
 
 
+def test_a_set_up_in_dialogue_without_challenges_is_refused(world: World, refuses: Refuses) -> None:
+    refuses(nas.add(_wanted(set_up="dialogue"), **world.needs), "--challenge on")
+    _add(world, _wanted(set_up="dialogue", challenge=True))
+    refuses(nas.change(Wanted("gate", {"challenge": False}), **world.needs), "--set-up link")
+    assert isinstance(nas.change(Wanted("gate", {"challenge": False, "set_up": "link"}), **world.needs), Written)
+
+
 def test_with_an_entry_go_its_challenges_and_periods(world: World) -> None:
     world.signed_in_before(world.user())
     nas.remove("gate", **world.needs)
