@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -46,25 +46,25 @@ def _preset(path: Path) -> Preset:
     return Preset(path.stem, text.partition("\n")[0].lstrip("# ").strip(), text)
 
 
-class PolicyFile(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
-    """The text of a policy: `FILE`, `-` for standard input, or `preset:NAME`."""
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A policy that was named and is not read yet: with --as, standard input begins with password and code."""
 
-    name = "file"
+    source: str
+    """`FILE`, `-` for standard input, or `preset:NAME`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's
-        """Read the text, or end with why there is none (exit 2)."""
+    def text(self) -> str:
+        """Read it, or end with why it can't be read (exit 2)."""
         try:
-            return _text(str(value))
+            if self.source.startswith(PRESET):
+                return preset(self.source.removeprefix(PRESET)).text
+            return _decoded(_octets(self.source), self.source)
         except OSError as error:
-            self.fail(f"{escaped(str(value), 200)}: {error.strerror or error}", param, ctx)
+            raise click.BadParameter(
+                f"{escaped(self.source, 200)}: {error.strerror or error}", param_hint="FILE"
+            ) from error
         except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _text(source: str) -> str:
-    if source.startswith(PRESET):
-        return preset(source.removeprefix(PRESET)).text
-    return _decoded(_octets(source), source)
+            raise click.BadParameter(str(error), param_hint="FILE") from error
 
 
 def _octets(source: str) -> bytes:
@@ -81,6 +81,3 @@ def _decoded(octets: bytes, source: str) -> str:
         return octets.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{escaped(source, 200)} is no UTF-8 text.") from error
-
-
-POLICY_FILE: Final = PolicyFile()

@@ -29,7 +29,7 @@ def profile() -> None:
     """Say what an Access-Accept carries: VLANs, filters, addresses, vendor attributes."""
 
 
-@profile.command("set", example="radiusd-mfa profile set ops --role admin --surface vpn admins.txt")
+@profile.command("set", persons=True, example="radiusd-mfa profile set ops --role admin --surface vpn admins.txt")
 @click.argument("team", type=LABEL)
 @_ROLE
 @_SURFACE
@@ -41,24 +41,26 @@ def put(session: Session, team: str, role: str | None, surface: str | None, file
     Every line is checked by the dictionaries, as: Filter-Id = "staff"
     """
     app = session.open()
+    actor = session.actor(app)
     wanted = StoredProfile(team, role, surface, _checked(_text(file), app))
-    granted(profiles.put(wanted, store=app.administration, clock=app.clock))
+    granted(profiles.put(wanted, store=app.administration, clock=app.clock, actor=actor))
     emit(session, _described(wanted), lambda: _tell(wanted))
 
 
-@profile.command("list", example="radiusd-mfa profile list ops")
+@profile.command("list", persons=True, example="radiusd-mfa profile list ops")
 @click.argument("team", type=LABEL, required=False)
 @with_session
 def every(session: Session, team: str | None) -> None:
     """List the profiles of a team, or of all."""
-    found = granted(profiles.every(team, store=session.open().administration))
+    app = session.open()
+    found = granted(profiles.every(team, store=app.administration, clock=app.clock, actor=session.actor(app)))
     rows = [(each.team, each.role or "all", each.surface or "all", line) for each in found for line in _lines(each)]
     empty = "There is no profile; make one with: radiusd-mfa profile set"
     headings = ("TEAM", "ROLE", "SURFACE", "ATTRIBUTE")
     emit(session, [_described(each) for each in found], lambda: table(headings, rows, empty=empty))
 
 
-@profile.command("remove", example="radiusd-mfa profile remove ops --role admin --surface vpn")
+@profile.command("remove", persons=True, example="radiusd-mfa profile remove ops --role admin --surface vpn")
 @click.argument("team", type=LABEL)
 @_ROLE
 @_SURFACE
@@ -66,7 +68,8 @@ def every(session: Session, team: str | None) -> None:
 def remove(session: Session, team: str, role: str | None, surface: str | None) -> None:
     """Remove the profile for exactly this role and surface."""
     app = session.open()
-    granted(profiles.remove(team, role=role, surface=surface, store=app.administration, clock=app.clock))
+    actor = session.actor(app)
+    granted(profiles.remove(team, role=role, surface=surface, store=app.administration, clock=app.clock, actor=actor))
     document = {"removed": {"team": team, "role": role, "surface": surface}}
     emit(session, document, lambda: say(f"The profile of {team} for {audience(role, surface)} is removed."))
 

@@ -9,9 +9,10 @@ from typing import TypeVar
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import StoredProfile, Team
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import Change, Refusal, recorded
+from radiusd_mfa.usecases.changes import Change, Refusal, recorded, viewed
+from radiusd_mfa.usecases.permissions import Permission
 from radiusd_mfa.usecases.ports import Clock
-from radiusd_mfa.usecases.teams import no_team
+from radiusd_mfa.usecases.teams import no_team, permit_in
 
 T = TypeVar("T")
 
@@ -25,16 +26,20 @@ def put(profile: StoredProfile, *, store: Administration, clock: Clock, actor: A
     return _changed("profile-set", profile, work, store=store, clock=clock, actor=actor, attributes=profile.attributes)
 
 
-def every(team: str | None, *, store: Administration) -> Sequence[StoredProfile] | Refusal:
-    """Return the profiles of a team, or of all."""
+def every(
+    team: str | None, *, store: Administration, clock: Clock, actor: Actor = OPERATOR
+) -> Sequence[StoredProfile] | Refusal:
+    """Return the profiles of a team, or of all, which is the operator's to see."""
 
-    def work(books: Books) -> Sequence[StoredProfile] | Refusal:
+    def look(books: Books) -> Sequence[StoredProfile] | Refusal:
         if team is None:
             return books.profiles.all()
         found = books.teams.find(team)
         return no_team(team, books) if found is None else books.profiles.all(found.id)
 
-    return store.view(work)
+    permit = None if team is None else permit_in(team, Permission.MEMBERS_VIEW, actor=actor)
+    change = Change("profile-list", detail={"team": team}, actor=actor)
+    return viewed(change, look, store=store, clock=clock, permit=permit)
 
 
 def remove(
@@ -80,4 +85,5 @@ def _changed(
         return no_team(profile.team, books) if team is None else work(team, books)
 
     said = {"team": profile.team, "role": profile.role, "surface": profile.surface, **detail}
-    return recorded(Change(verb, detail=said, actor=actor), with_team, store=store, clock=clock)
+    permit = permit_in(profile.team, Permission.POLICY_WRITE, actor=actor)
+    return recorded(Change(verb, detail=said, actor=actor), with_team, store=store, clock=clock, permit=permit)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from radiusd_mfa.core.names import NameProblem, Username, escaped
+from radiusd_mfa.core.names import NameProblem, Username, escaped, prepare_realm
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import Member, Team, User
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Permit, Refusal, recorded, unknown
 from radiusd_mfa.usecases.people import nobody
+from radiusd_mfa.usecases.permissions import Permission, allowed
 from radiusd_mfa.usecases.plans import refuse_plan
 from radiusd_mfa.usecases.ports import Clock
 
@@ -39,13 +40,15 @@ def label(text: str) -> str:
 
 
 def add(name: str, *, plan: str, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Team | Refusal:
-    """Make a team."""
+    """Make a team, and the realm of its name: `alice@ops` signs in to team ops."""
 
     def work(books: Books) -> Team | Refusal:
         at = clock()
         team_id = books.teams.add(name, plan, at)
         if team_id is None:
             return Refusal(f"There is a team “{name}” already; to see it: radiusd-mfa team show {name}")
+        # A realm that is there already stays what an administrator has made it.
+        books.realms.add(prepare_realm(name), team_id)
         return Team(team_id, name, plan, at)
 
     change = Change("team-add", detail={"team": name, "plan": plan}, actor=actor)
@@ -156,6 +159,16 @@ def members(*, team: str | None, store: Administration) -> Sequence[Member] | Re
 def no_team(name: str, books: Books) -> Refusal:
     """Refuse a team that there isn't."""
     return unknown("team", name, [team.name for team in books.teams.all()], command="team list")
+
+
+def permit_in(name: str, *permissions: Permission, actor: Actor) -> Permit:
+    """Return what says whether the actor has these permissions in a team."""
+
+    def permit(books: Books) -> Refusal | None:
+        team = books.teams.find(name)
+        return no_team(name, books) if team is None else allowed(actor, *permissions, about=team, books=books)
+
+    return permit
 
 
 def _no_member(team: str, person: User) -> Refusal:
