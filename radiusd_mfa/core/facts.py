@@ -131,6 +131,7 @@ class Method:
     algorithm: Algorithm
     watermark: int
     """The highest time step that was ever spent."""
+    kind: MethodKind = MethodKind.TOTP
 
 
 @dataclass(frozen=True, slots=True)

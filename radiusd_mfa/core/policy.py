@@ -19,6 +19,8 @@ from radiusd_mfa.core.policy_values import Wrong, listed, meant, moment, names, 
 
 ROLES: Final = ("owner", "admin", "member")
 SURFACES: Final = ("vpn", "network-device", "client-app", "control-panel")
+NO_MFA: Final = "no-mfa"
+"""The plan of a team that has not booked MFA: without a policy nothing is asked of its members (E8)."""
 MOST_BACKUP_CODES: Final = 20
 USUAL_BACKUP_CODES: Final = 10
 MOST_CHARACTERS: Final = 16_384

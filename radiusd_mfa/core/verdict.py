@@ -57,6 +57,18 @@ class Reason(StrEnum):
     """The octets of a request that was settled longer ago than any client retransmits."""
 
 
+class Found(StrEnum):
+    """What was found beside a right password, or where nothing but a code is expected."""
+
+    NOTHING = "nothing"
+    TOTP = "totp"
+    BACKUP_CODE = "backup-code"
+    SPENT = "spent"
+    """A code that was right and is used up."""
+    WRONG = "wrong"
+    """Something of a code's shape that is none of the user's codes."""
+
+
 class Mark(StrEnum):
     """What becomes of the throttle charge when the sign-in is settled."""
 
@@ -106,3 +118,5 @@ class Verdict:
     """Unix time until which the unenrolled user may go on with the password; the Accept says so (T8)."""
     clock_is_behind: bool = False
     """A method's watermark is ahead of the clock by more than the window: the clock went back."""
+    found: Found | None = None
+    """What was weighed against the policies; None: the reason is one that no policy has a say in."""
