@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store.audit import AuditTable
+from radiusd_mfa.store.backup_codes import BackupCodeTable
 from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.links import LinkTable
 from radiusd_mfa.store.methods import MethodTable
@@ -63,11 +64,16 @@ class OpenBooks:
 
     @cached_property
     def methods(self) -> MethodTable:
-        """Authenticators and backup codes."""
+        """Authenticators."""
         return MethodTable(self.connection, self.keys)
 
     @cached_property
     def links(self) -> LinkTable:
+    @cached_property
+    def codes(self) -> BackupCodeTable:
+        """Backup codes."""
+        return BackupCodeTable(self.connection, self.keys)
+
         """Links with a secret in them."""
         return LinkTable(self.connection)
 

@@ -1,14 +1,14 @@
-"""Authenticators and backup codes in the database; seeds are sealed for their row."""
+"""Authenticators in the database; seeds are sealed for their row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Update, delete, func, select, update
 
-from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.backup_codes import BackupCodeTable
 from radiusd_mfa.store.inserting import insert_new
 from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod
 
@@ -64,10 +64,28 @@ class MethodTable:
         statement = update(schema.methods).where(
             _methods.id == method_id, _methods.confirmed_at.is_(None), _methods.watermark < step
         )
-        values = statement.values(confirmed_at=at, watermark=step, last_request=None)
-        confirmed = self._connection.execute(values.returning(_methods.user_id, _methods.replaces)).one_or_none()
+        return self._confirmed(statement.values(confirmed_at=at, watermark=step, last_request=None))
+
+    def take_code(self, method_id: int, step: int) -> bool:
+        """See `Methods.take_code`: the watermark tells it, which no sign-in raises before the method counts."""
+        statement = update(schema.methods).where(
+            _methods.id == method_id, _methods.confirmed_at.is_(None), _methods.watermark < step
+        )
+        return self._connection.execute(statement.values(watermark=step, last_request=None)).rowcount == 1
+
+    def confirm_taken(self, method_id: int, at: float) -> bool:
+        """See `Methods.confirm_taken`."""
+        statement = update(schema.methods).where(
+            _methods.id == method_id, _methods.confirmed_at.is_(None), _methods.watermark > 0
+        )
+        return self._confirmed(statement.values(confirmed_at=at, last_request=None))
+
+    def _confirmed(self, values: Update) -> bool:
+        confirmed = self._connection.execute(
+            values.returning(_methods.id, _methods.user_id, _methods.replaces)
+        ).one_or_none()
         if confirmed is not None and confirmed.replaces is not None:
-            self._replace(confirmed.user_id, confirmed.replaces, method_id)
+            self._replace(confirmed.user_id, confirmed.replaces, confirmed.id)
         return confirmed is not None
 
     def spend(self, method_id: int, step: int, at: float) -> bool:
@@ -82,36 +100,6 @@ class MethodTable:
         """See `Methods.make_default`."""
         statement = update(schema.methods).where(_methods.user_id == user_id)
         self._connection.execute(statement.values(is_default=_methods.id == method_id))
-
-    def replace_backup_codes(self, user_id: int, hashes: Iterable[tuple[BackupCode, str]]) -> int:
-        """See `Methods.replace_backup_codes`; the user's row is locked by the new generation."""
-        users = schema.users.c
-        generation: int = self._connection.execute(
-            update(schema.users)
-            .where(users.id == user_id)
-            .values(backup_generation=users.backup_generation + 1)
-            .returning(users.backup_generation)
-        ).scalar_one()
-        # The one that was used last stays: that a sign-in took a backup code is known by it (`recovered`).
-        last = select(func.max(_codes.used_at)).where(_codes.user_id == user_id).scalar_subquery()
-        old = delete(schema.backup_codes).where(_codes.user_id == user_id)
-        self._connection.execute(old.where(or_(_codes.used_at.is_(None), _codes.used_at < last)))
-        rows = [
-            {"user_id": user_id, "generation": generation, "selector": code.selector, "hash": stored}
-            for code, stored in hashes
-        ]
-        if rows:
-            self._connection.execute(insert(schema.backup_codes), rows)
-        return generation
-
-    def backup_codes_left(self, user_id: int) -> int:
-        """See `Methods.backup_codes_left`."""
-        users = schema.users.c
-        valid = select(users.backup_generation).where(users.id == user_id).scalar_subquery()
-        statement = select(func.count()).where(
-            _codes.user_id == user_id, _codes.generation == valid, _codes.used_at.is_(None)
-        )
-        return self._connection.execute(statement).scalar_one()
 
     def recovered(self, user_id: int) -> bool:
         """See `Methods.recovered`: nothing says so but when codes and methods were used last."""
@@ -144,7 +132,7 @@ class MethodTable:
         """See to a default among what is left, and to backup codes without any method that they could stand in for."""
         left = [each for each in self.summaries(user_id) if each.confirmed]
         if not left:
-            self.replace_backup_codes(user_id, ())
+            BackupCodeTable(self._connection, self._keys).replace(user_id, ())
         elif not any(each.is_default for each in left):
             self.make_default(user_id, left[0].id)
 

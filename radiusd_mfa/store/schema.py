@@ -191,6 +191,7 @@ backup_codes = Table(
     Column("used_at", Double),
     Column("last_request", LargeBinary),
     UniqueConstraint("user_id", "generation", "selector"),
+    Column("sealed", LargeBinary),
     **_NEVER_AGAIN,
 )
 

@@ -6,6 +6,7 @@ Knows no SQL. The protocols that take and give them are in `books`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm
 
 
@@ -77,6 +78,15 @@ class StoredMethod:
     """Wrong codes at the confirmation so far; 0 once it is confirmed."""
     replaces: int | None = None
     """As in `NewMethod`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBackupCode:
+    """A backup code to be kept: by its hash, and sealed beside it where the user may see it again (K5)."""
+
+    code: BackupCode
+    hash: str = field(repr=False)
+    revealable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

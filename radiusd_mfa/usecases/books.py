@@ -6,7 +6,6 @@ Knows no SQL. `Books` are open for one transaction; whatever is done in it is do
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.usecases.admin_ports import (
     AuditEntry,
     AuditFilter,
@@ -17,6 +16,7 @@ from radiusd_mfa.usecases.admin_ports import (
     NasRow,
     NasSettings,
     NewAuditEntry,
+    NewBackupCode,
     NewLink,
     NewMethod,
     NewUser,
@@ -216,7 +216,7 @@ class NasEntries(Protocol):
 
 
 class Methods(Protocol):
-    """Authenticators and backup codes."""
+    """Authenticators."""
 
     def add(self, user_id: int, method: NewMethod, at: float) -> int | None:
         """Make an unconfirmed method and return the id; None if the user has one with this seed."""
@@ -253,12 +253,12 @@ class Methods(Protocol):
         """Make this one of the user's methods the default."""
         ...
 
-    def replace_backup_codes(self, user_id: int, hashes: Iterable[tuple[BackupCode, str]]) -> int:
-        """Make a new generation of backup codes and return it; the older ones are gone. None at all is allowed."""
+    def take_code(self, method_id: int, step: int) -> bool:
+        """Note that an unconfirmed method's code was given, its step spent; it does not count yet (E3)."""
         ...
 
-    def backup_codes_left(self, user_id: int) -> int:
-        """Count the unused codes of the valid generation."""
+    def confirm_taken(self, method_id: int, at: float) -> bool:
+        """Let a method count whose code was given before, as `confirm` does; False if none was, or if it counts."""
         ...
 
     def recovered(self, user_id: int) -> bool:
@@ -270,6 +270,34 @@ class Methods(Protocol):
 
         With the last confirmed method the backup codes go too; where another is left, one of them is the default.
         """
+        ...
+
+
+class BackupCodes(Protocol):
+    """Backup codes; those of one generation are valid, all others never again."""
+
+    def replace(self, user_id: int, codes: Iterable[NewBackupCode]) -> int:
+        """Make a new valid generation and return it; older codes and a held set are gone. None at all is allowed."""
+        ...
+
+    def hold(self, user_id: int, codes: Iterable[NewBackupCode]) -> None:
+        """Keep a set of which none is valid before it is released, in place of one that was held before (E3)."""
+        ...
+
+    def release(self, user_id: int) -> bool:
+        """Make the set that is held the only valid one; False if none is held."""
+        ...
+
+    def left(self, user_id: int) -> int:
+        """Count the unused codes of the valid generation."""
+        ...
+
+    def revealed(self, user_id: int) -> Sequence[str]:
+        """Return the unused codes of the valid generation that were kept to be seen again, without dashes (K5)."""
+        ...
+
+    def conceal(self, user_id: int) -> None:
+        """Forget what was kept to be seen again; the codes stay valid."""
         ...
 
 
@@ -352,7 +380,12 @@ class Books(Protocol):
 
     @property
     def methods(self) -> Methods:
-        """Authenticators and backup codes."""
+        """Authenticators."""
+        ...
+
+    @property
+    def codes(self) -> BackupCodes:
+        """Backup codes."""
         ...
 
     @property

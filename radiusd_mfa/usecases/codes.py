@@ -8,9 +8,10 @@ from radiusd_mfa.core.backup_codes import BackupCode, make_set
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import matching_steps
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
-from radiusd_mfa.usecases.admin_ports import StoredMethod, User
+from radiusd_mfa.usecases.admin_ports import NewBackupCode, StoredMethod, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.people import changed
 from radiusd_mfa.usecases.ports import Clock, Entropy
 
@@ -38,7 +39,13 @@ def draw(*, hashing: Hashing, entropy: Entropy, count: int = COUNT) -> CodeSet:
 
 def keep(user: User, fresh: CodeSet, books: Books) -> None:
     """Make a set the only valid one."""
-    books.methods.replace_backup_codes(user.id, zip(fresh.codes, fresh.hashes, strict=True))
+    books.codes.replace(user.id, to_be_kept(user, fresh, books))
+
+
+def to_be_kept(user: User, fresh: CodeSet, books: Books) -> Sequence[NewBackupCode]:
+    """Return a set as the books keep it: to be seen again only where all of the user's teams allow it (K5)."""
+    revealable = obligations_of(user.id, books).reveal
+    return [NewBackupCode(*each, revealable) for each in zip(fresh.codes, fresh.hashes, strict=True)]
 
 
 def regenerate(

@@ -113,7 +113,7 @@ def show(name: Username, *, store: Administration) -> Overview | Refusal:
         user = books.people.find(name.text)
         if user is None:
             return nobody(name, books)
-        return Overview(user.name, books.methods.summaries(user.id), books.methods.backup_codes_left(user.id))
+        return Overview(user.name, books.methods.summaries(user.id), books.codes.left(user.id))
 
     return store.view(work)
 
@@ -132,7 +132,7 @@ def delete(
         books.people.forget_periods(user.id)
         left = [method for method in methods if method.confirmed and method.id != chosen.id]
         if not left:
-            books.methods.replace_backup_codes(user.id, ())
+            books.codes.replace(user.id, ())
         elif chosen.is_default:
             books.methods.make_default(user.id, left[0].id)
         return chosen

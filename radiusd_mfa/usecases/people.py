@@ -100,7 +100,7 @@ def show(name: Username, *, store: Administration) -> UserDetails | Refusal:
             user,
             books.teams.members(user_id=user.id),
             books.methods.summaries(user.id),
-            books.methods.backup_codes_left(user.id),
+            books.codes.left(user.id),
         )
 
     return store.view(work)

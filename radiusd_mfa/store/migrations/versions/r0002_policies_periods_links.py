@@ -45,6 +45,7 @@ def downgrade() -> None:
 
 _ADDED = {
     "audit": ("facts",),
+    "backup_codes": ("sealed",),
     "links": ("made_by", "created_at"),
     "verifications": ("granted_to",),
     "methods": ("seed_digest", "replaces"),
@@ -97,6 +98,7 @@ def _widen_others() -> None:
     op.add_column("verifications", sa.Column("granted_to", sa.Text(), server_default="", nullable=False))
     op.add_column("links", sa.Column("created_at", sa.Double(), server_default="0", nullable=False))
     op.add_column("links", sa.Column("made_by", sa.Text(), server_default="", nullable=False))
+    op.add_column("backup_codes", sa.Column("sealed", sa.LargeBinary(), nullable=True))
     op.add_column("audit", sa.Column("facts", sa.Text(), nullable=True))
 
 
