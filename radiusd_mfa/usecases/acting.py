@@ -52,7 +52,7 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class Judged:
     """A verdict that stands, what it was made of, and the reading that was right."""
 
     verdict: Verdict
@@ -62,7 +62,7 @@ class _Judged:
 
 def prove(given: Given, *, door: Door) -> Person | Refusal:
     """Say who it is after the right password and a code that is spent by it; raises `StoreFault`."""
-    judged = _signed_in(given, door, _with_a_code)
+    judged = signed_in(_attempt(given, door), door, _with_a_code)
     user = judged.facts.user
     if user is None or judged.verdict.outcome is not Outcome.ACCEPT:
         return NOBODY
@@ -74,19 +74,21 @@ def prove_password(given: Given, *, door: Door) -> Claimant | Refusal:
 
     Guesses are charged as those of a sign-in are. What the password is good for is for the use case to say.
     """
-    judged = _signed_in(replace(given, code=b""), door, lambda verdict, _right: verdict)
+    judged = signed_in(_attempt(replace(given, code=b""), door), door, lambda verdict, _right: verdict)
     user = judged.facts.user
     if user is None or user.password_hash is None or judged.right is None:
         return NOBODY
     return Claimant(user.id, user.name, user.password_hash)
 
 
-def _signed_in(given: Given, door: Door, weigh: Callable[[Verdict, Right | None], Verdict]) -> _Judged:
-    attempt = _attempt(given, door)
+def signed_in(attempt: Attempt, door: Door, weigh: Callable[[Verdict, Right | None], Verdict]) -> Judged:
+    """Judge one attempt at this machine and make the verdict true, after `weigh` has had its say; may take seconds."""
     (facts,) = door.store.open([attempt])
     for _ in range(_TRIES):
         judged = _judged(attempt, facts, door, weigh)
-        (audit_id,) = door.store.settle([door.sign_in.settlement(attempt, facts, judged.verdict)])
+        # Without a challenge: that one has proved the password is kept by whoever asks, and not in the NAS's State.
+        settlement = replace(door.sign_in.settlement(attempt, facts, judged.verdict), challenge=None)
+        (audit_id,) = door.store.settle([settlement])
         if audit_id is not None:
             return judged
         # Another sign-in was first, or the user was changed meanwhile: what is true now decides.
@@ -94,15 +96,15 @@ def _signed_in(given: Given, door: Door, weigh: Callable[[Verdict, Right | None]
     raise StoreFault("the user is being changed all the time; try again")
 
 
-def _judged(attempt: Attempt, facts: Facts, door: Door, weigh: Callable[[Verdict, Right | None], Verdict]) -> _Judged:
+def _judged(attempt: Attempt, facts: Facts, door: Door, weigh: Callable[[Verdict, Right | None], Verdict]) -> Judged:
     if facts.fault:
         raise StoreFault(facts.fault)
     examined = examine(attempt, facts)
     if isinstance(examined, Verdict):
-        return _Judged(weigh(examined, None), facts, None)
+        return Judged(weigh(examined, None), facts, None)
     answer = door.sign_in.answer(examined)
     right = None if examined.about_nobody else answer
-    return _Judged(weigh(decide(attempt, facts, examined, answer), right), facts, right)
+    return Judged(weigh(decide(attempt, facts, examined, answer), right), facts, right)
 
 
 def _with_a_code(verdict: Verdict, right: Right | None) -> Verdict:
@@ -115,7 +117,7 @@ def _with_a_code(verdict: Verdict, right: Right | None) -> Verdict:
 
 
 def _attempt(given: Given, door: Door) -> Attempt:
-    typed = given.password if given.code is None else _apart(given.password, given.code)
+    typed = given.password if given.code is None else apart(given.password, given.code)
     return Attempt(
         request=door.entropy(16),
         at=door.clock(),
@@ -128,6 +130,6 @@ def _attempt(given: Given, door: Door) -> Attempt:
     )
 
 
-def _apart(password: bytes, code: bytes) -> bytes:
+def apart(password: bytes, code: bytes) -> bytes:
     """Write both as OpenVPN's static challenge does, so that no digit of a password is ever taken for the code."""
     return b"SCRV1:" + base64.b64encode(password) + b":" + base64.b64encode(code)
