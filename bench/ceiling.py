@@ -15,7 +15,7 @@ from bench.lib import accounts
 from bench.lib.driver import Subject, closed, middle, opened
 from bench.lib.ours import Server
 from bench.lib.packets import SECRET
-from bench.lib.results import Report, options
+from bench.lib.results import options, reporting
 from bench.lib.tickets import OURS, Ledger
 
 LEVELS: Final = (1, 32, 256)
@@ -46,7 +46,6 @@ def main() -> None:
     """Measure closed and open loop."""
     given = options(__doc__, rounds=(3, "rounds"), seconds=(3.0, "of each run"))
     rounds, seconds = (1, 1.0) if given.quick else (given.rounds, given.seconds)
-    report = Report("ceiling", {"rounds": rounds, "seconds": seconds})
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
     process = context.Process(target=respond, args=(far,), daemon=True)
@@ -55,15 +54,15 @@ def main() -> None:
     assert process.pid is not None
     server = Server(process.pid, target, 0.0)
     subject = Subject("trivial responder", server, Ledger(accounts.cheap(400_000), OURS))
-    for level in LEVELS:
-        runs = [closed(subject, level, seconds=seconds, warm=0.5, most_a_second=_MOST).row() for _ in range(rounds)]
-        report.add(f"closed loop, {level} outstanding", middle(runs), "rate", "p50_ms", "p99_ms", "generator_us")
-    for rate in OPEN:
-        run = opened(subject, [(rate, seconds)], warm=0.5)
-        report.add(f"open loop, {rate:,} a second", run.row(), "rate", "p50_ms", "p99_ms", "generator_us", "lag_ms")
+    with reporting("ceiling", given.out, rounds=rounds, seconds=seconds) as report:
+        for level in LEVELS:
+            runs = [closed(subject, level, seconds=seconds, warm=0.5, most_a_second=_MOST).row() for _ in range(rounds)]
+            report.add(f"closed loop, {level} outstanding", middle(runs), "rate", "p50_ms", "p99_ms", "generator_us")
+        for rate in OPEN:
+            run = opened(subject, [(rate, seconds)], warm=0.5)
+            report.add(f"open loop, {rate:,} a second", run.row(), "rate", "p50_ms", "p99_ms", "generator_us", "lag_ms")
     near.send("stop")
     process.join(10)
-    report.write(given.out)
 
 
 if __name__ == "__main__":

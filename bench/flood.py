@@ -23,7 +23,7 @@ from bench.lib.mmsg import Outgoing
 from bench.lib.packets import SECRET
 from bench.lib.postgresql import PostgreSql, postgresql
 from bench.lib.processes import used
-from bench.lib.results import Report, options, scratch
+from bench.lib.results import Report, options, reporting, scratch
 from bench.lib.tickets import OURS, Ledger
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.wire import Attribute, Code
@@ -107,9 +107,13 @@ def main() -> None:
     """Measure sign-ins alone, each flood alone, and both together."""
     given = options(__doc__, rounds=(3, "rounds"), seconds=(5.0, "of each run"), users=(100_000, "with a cheap hash"))
     rounds, seconds, users = (1, 2.0, 30_000) if given.quick else (given.rounds, given.seconds, given.users)
-    report = Report("flood", {"rate": RATE, "seconds": seconds, "users": users, "workers": given.workers})
+    settings = {"rate": RATE, "seconds": seconds, "users": users, "workers": given.workers, "rounds": rounds}
     people = accounts.cheap(users)
-    with scratch() as directory, postgresql(directory) as cluster:
+    with (
+        reporting("flood", given.out, **settings) as report,
+        scratch() as directory,
+        postgresql(directory) as cluster,
+    ):
         report.versions["postgresql"] = cluster.version
         place = ours.Installation(directory / "ours", cluster.new("ours"))
         place.init()
@@ -117,7 +121,6 @@ def main() -> None:
         with place.serving(workers=given.workers) as server:
             subject = Subject("radiusd-mfa", server, Ledger(people, OURS), {"postgresql": cluster.pid})
             _measure(report, subject, cluster, rounds, seconds)
-    report.write(given.out)
 
 
 def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int, seconds: float) -> None:
@@ -126,12 +129,14 @@ def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int,
     closed(subject, _OUTSTANDING, seconds=1.0, most_a_second=_MOST)
     for _ in range(rounds):
         alone.append(closed(subject, _OUTSTANDING, seconds=seconds, most_a_second=_MOST).row())
+        print(f"sign-ins alone: {alone[-1]['rate']:.0f}/s", flush=True)
         for kind, source in KINDS.items():
             lost = _lost(subject.server.target[1])
             with _flooding(subject.server.target, source) as running:
                 row = closed(subject, _OUTSTANDING, seconds=seconds, most_a_second=_MOST).row()
             lost = _lost(subject.server.target[1]) - lost
             share = {"lost_by_the_socket": lost / max(1, running.forged.packets)}
+            print(f"sign-ins beside, {kind}: {row['rate']:.0f}/s", flush=True)
             both[kind].append(row | share | {"forged_a_second": running.forged.packets / running.forged.seconds})
     base = middle(alone)
     report.add("sign-ins alone", base, "rate", "p99_ms", "cores", kind="alone")

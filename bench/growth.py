@@ -20,7 +20,7 @@ from bench.lib.driver import Subject, closed
 from bench.lib.ours import Installation
 from bench.lib.packets import requests
 from bench.lib.postgresql import PostgreSql, postgresql
-from bench.lib.results import Report, options, scratch
+from bench.lib.results import Report, options, reporting, scratch
 from bench.lib.tickets import OURS, Ledger
 
 SMALL: Final = 1000
@@ -35,8 +35,8 @@ def main() -> None:
     """Measure PostgreSQL, then SQLite."""
     given = options(__doc__, users=(1_000_000, "of the large server"), rounds=(10, "rounds of 2,000 sign-ins"))
     users, rounds = (20_000, 2) if given.quick else (given.users, given.rounds)
-    report = Report("growth", {"users": [SMALL, users], "rounds": rounds, "workers": given.workers})
-    with scratch() as directory:
+    settings = {"users": [SMALL, users], "rounds": rounds, "workers": given.workers}
+    with reporting("growth", given.out, **settings) as report, scratch() as directory:
         with _on_postgresql(directory, report) as cluster:
             sizes = {size: _filled(_on(cluster, directory, size), size) for size in (SMALL, users)}
             for size in sizes:
@@ -44,7 +44,6 @@ def main() -> None:
             _compare(report, "postgresql", sizes, rounds, given.workers, {"postgresql": cluster.pid})
         sizes = {size: _filled(ours.on_sqlite(directory, f"sqlite{size}"), size) for size in (SMALL, users)}
         _compare(report, "sqlite", sizes, rounds, given.workers, {})
-    report.write(given.out)
 
 
 @contextmanager
@@ -89,6 +88,7 @@ def _compare(
                 )
                 if number:  # the first round warms the caches of both
                     found[size].append(run.row())
+                print(f"{subject.label}: round {number} of {rounds}: {run.cpu_us}", flush=True)
     costs = {}
     for size, rows in found.items():
         signed_in = sum(row["accepted"] for row in rows)

@@ -14,7 +14,7 @@ from bench.lib import accounts, ours
 from bench.lib.driver import Subject, closed
 from bench.lib.postgresql import postgresql
 from bench.lib.processes import used
-from bench.lib.results import Report, options, scratch
+from bench.lib.results import Report, options, reporting, scratch
 from bench.lib.tickets import OURS, Ledger
 
 PERIOD: Final = 10
@@ -31,9 +31,9 @@ def main() -> None:
         __doc__, sign_ins=(1_000_000, "all in all"), users=(10_000, "users"), database=("postgresql", "or sqlite")
     )
     wanted, users = (20_000, 5_000) if given.quick else (given.sign_ins, given.users)
-    report = Report("memory", {"sign_ins": wanted, "users": users, "database": given.database, "period": PERIOD})
+    settings = {"sign_ins": wanted, "users": users, "database": given.database, "period": PERIOD}
     people = accounts.cheap(users, PERIOD)
-    with ExitStack() as stack:
+    with reporting("memory", given.out, **settings) as report, ExitStack() as stack:
         directory = stack.enter_context(scratch())
         place, others = ours.on_sqlite(directory), {}
         if given.database == "postgresql":
@@ -43,32 +43,52 @@ def main() -> None:
         place.init()
         place.take_over(people)
         server = stack.enter_context(place.serving(workers=given.workers))
-        _sign_in(report, Subject("radiusd-mfa", server, Ledger(people, OURS), others), wanted)
-    report.write(given.out)
+        sign_ins = SignIns(Subject("radiusd-mfa", server, Ledger(people, OURS), others))
+        try:
+            sign_ins.run(wanted)
+        finally:
+            sign_ins.tell(report)
 
 
-def _sign_in(report: Report, subject: Subject, wanted: int) -> None:
-    began, done, wrong, faults = time.monotonic(), 0, 0, 0
-    curve = [(0, used(subject.server.pid).rss / (1 << 20))]
-    size = subject.ledger.population.size
-    while done < wanted:
-        count = min(size, wanted - done)
-        run = closed(subject, _OUTSTANDING, seconds=SECONDS, warm=0.0, most_a_second=0, requests=count)
-        faults += run.outcome.accepted == 0
-        if faults > _FAULTS:
-            raise RuntimeError("the server accepts nothing any more")
-        done += run.outcome.accepted
-        wrong += run.outcome.wrong_rejects
-        curve.append((done, max(run.rss_mib["server"], used(subject.server.pid).rss / (1 << 20))))
-        if len(curve) % 10 == 2:
-            print(f"{done:,} sign-ins: {curve[-1][1]:.1f} MiB", flush=True)
-    most = max(mib for _done, mib in curve)
-    # Flat: what the last half adds to what the first half had reached.
-    half = max(mib for count, mib in curve if count <= done / 2)
-    row = {"sign_ins": done, "seconds": time.monotonic() - began, "mib": most, "wrong_rejects": wrong, "curve": curve}
-    report.add(subject.label, row, "sign_ins", "seconds", "mib", "wrong_rejects")
-    report.ratio("P9 MiB at most", most, f"< {BAR_MIB:g}")
-    report.ratio("P9 growth in the second half", most / half, "1")
+class SignIns:
+    """Signs in, and keeps the memory after each step, for as long as it goes well."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject: Final = subject
+        self.began: Final = time.monotonic()
+        self.done = 0
+        self.wrong = 0
+        self.curve = [(0, self._mib())]
+
+    def _mib(self) -> float:
+        return used(self.subject.server.pid).rss / (1 << 20)
+
+    def run(self, wanted: int) -> None:
+        """Sign in so often; raises RuntimeError when nobody gets in any more."""
+        faults, size = 0, self.subject.ledger.population.size
+        while self.done < wanted:
+            count = min(size, wanted - self.done)
+            run = closed(self.subject, _OUTSTANDING, seconds=SECONDS, warm=0.0, most_a_second=0, requests=count)
+            faults += run.outcome.accepted == 0
+            if faults > _FAULTS:
+                raise RuntimeError("the server accepts nothing any more")
+            self.done += run.outcome.accepted
+            self.wrong += run.outcome.wrong_rejects
+            self.curve.append((self.done, max(run.rss_mib["server"], self._mib())))
+            if len(self.curve) % 5 == 2:
+                took = time.monotonic() - self.began
+                print(f"{self.done:,} of {wanted:,} after {took:.0f} s: {self.curve[-1][1]:.1f} MiB", flush=True)
+
+    def tell(self, report: Report) -> None:
+        """Report what there is."""
+        most = max(mib for _done, mib in self.curve)
+        # Flat: what the last half adds to what the first half had reached.
+        half = max(mib for count, mib in self.curve if count <= self.done / 2)
+        took = time.monotonic() - self.began
+        row = {"sign_ins": self.done, "seconds": took, "mib": most, "wrong_rejects": self.wrong, "curve": self.curve}
+        report.add(self.subject.label, row, "sign_ins", "seconds", "mib", "wrong_rejects")
+        report.ratio("P9 MiB at most", most, f"< {BAR_MIB:g}")
+        report.ratio("P9 growth in the second half", most / half, "1")
 
 
 if __name__ == "__main__":

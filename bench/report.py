@@ -68,6 +68,7 @@ def on_machine(result: Result) -> str:
     return (
         f"\n{result['at'][:10]}, {machine['processors']} processors ({machine['processor']}), "
         f"{number(machine['memory_gib'])} GiB; {known}. Took {number(result['took_s'] / 60)} minutes.\n"
+        + "".join(f"\nNote: {note}\n" for note in result.get("notes", ()))
     )
 
 
@@ -117,6 +118,7 @@ def overload(result: Result) -> str:
         "p99 ms",
         "memory MiB",
         "well again after s",
+        "from the last newcomer s",
     )
     rows = [
         (
@@ -130,6 +132,7 @@ def overload(result: Result) -> str:
             row["p99_ms"],
             row["rss_mib"]["server"],
             row["recovered_s"],
+            row["well_again_s"],
         )
         for row in result["rows"]
         if row["factor"]
@@ -194,7 +197,8 @@ def flood(result: Result) -> str:
 
 def storm(result: Result) -> str:
     """Show who gets in after everybody was thrown out."""
-    headings = ("server", "users", "got in", "share", "p50 ms", "p99 ms", "retransmissions", "right users rejected")
+    waits = ("p50 ms", "p99 ms", "the last after s")
+    headings = ("server", "users", "got in", "share", *waits, "retransmissions", "right users rejected")
     return table(
         headings,
         [
@@ -205,6 +209,7 @@ def storm(result: Result) -> str:
                 row["got_in_share"],
                 row["p50_ms"],
                 row["p99_ms"],
+                row["last_s"],
                 row["retransmissions"],
                 row["wrong_rejects"],
             )

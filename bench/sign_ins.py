@@ -22,7 +22,7 @@ from bench.lib import accounts, freeradius, ours
 from bench.lib.accounts import Population
 from bench.lib.driver import Subject, closed, middle
 from bench.lib.postgresql import PostgreSql, postgresql
-from bench.lib.results import Report, options, scratch
+from bench.lib.results import Report, options, reporting, scratch
 from bench.lib.tickets import CURRENT_ONLY, OURS, Ledger
 from radiusd_mfa.passwords.local import PROFILE
 
@@ -31,6 +31,9 @@ EXPENSIVE: Final = (1, 2, 32)
 _MOST: Final = {"cheap": 16_000.0, "argon": 200.0, "bcrypt": 100.0}
 """Sign-ins a second that nobody reaches; after the first run of each kind it is known better."""
 _SHOWN: Final = ("rate", "p50_ms", "p99_ms", "cpu_us", "wrong_rejects", "unanswered", "foreign_cores")
+
+
+Rows = dict[tuple[str, str, str, int], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,8 @@ def main() -> None:
     given = options(__doc__, rounds=(3, "rounds"), seconds=(4.0, "of each run"), users=(100_000, "with a cheap hash"))
     rounds, seconds, users = (1, 1.5, 20_000) if given.quick else (given.rounds, given.seconds, given.users)
     populations = [accounts.cheap(users), accounts.argon2id(3000), accounts.bcrypt10(3000)]
-    report = Report("sign_ins", {"users": users, "seconds": seconds, "rounds": rounds, "workers": given.workers})
-    with ExitStack() as stack:
+    settings = {"users": users, "seconds": seconds, "rounds": rounds, "workers": given.workers}
+    with reporting("sign_ins", given.out, **settings) as report, ExitStack() as stack:
         directory = stack.enter_context(scratch())
         cluster = stack.enter_context(postgresql(directory))
         report.versions["postgresql"] = cluster.version
@@ -83,25 +86,34 @@ def main() -> None:
             jobs += _their_jobs(stack, directory, cluster, populations)
         else:
             report.notes.append("FreeRADIUS is not installed: no ratios to it")
-        rows: dict[tuple[str, str, str, int], list[dict[str, Any]]] = {job.key: [] for job in jobs}
-        alone = []
-        most: dict[tuple[str, str, str, int], float] = {}
-        for number in range(rounds):
-            for job in jobs:
-                limit = most.get(job.key, _first_guess(job))
-                row = closed(job.subject, job.concurrency, seconds=seconds, most_a_second=limit).row()
-                rows[job.key].append(row)
-                most[job.key] = 1.5 * row["rate"] + 100
-                print(f"round {number + 1} of {rounds}: {job.key}: {row['rate']:.0f}/s", flush=True)
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                alone.append(pool.apply(argon2_alone, (2, seconds)))
+        rows: Rows = {job.key: [] for job in jobs}
+        alone: list[float] = []
+        try:
+            for number in range(rounds):
+                _round(f"round {number + 1} of {rounds}", jobs, seconds, rows)
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    alone.append(pool.apply(argon2_alone, (2, seconds)))
+        finally:
+            _tell(report, {key: found for key, found in rows.items() if found}, alone)
+
+
+def _round(name: str, jobs: list[Job], seconds: float, rows: Rows) -> None:
+    for job in jobs:
+        before = rows[job.key]
+        limit = 1.5 * before[-1]["rate"] + 100 if before else _first_guess(job)
+        row = closed(job.subject, job.concurrency, seconds=seconds, most_a_second=limit).row()
+        before.append(row)
+        print(f"{name}: {job.key}: {row['rate']:.0f}/s", flush=True)
+
+
+def _tell(report: Report, rows: Rows, alone: list[float]) -> None:
     for (who, database, scheme, concurrency), found in rows.items():
         label = f"{who} {database} {scheme} {concurrency} outstanding"
         keys: dict[str, object] = {"who": who, "database": database, "scheme": scheme, "concurrency": concurrency}
         report.add(label, {**middle(found), "rates": [row["rate"] for row in found]}, *_SHOWN, **keys)
-    report.add("argon2-cffi alone, two threads", {"rate": median(alone)}, "rate", who="argon2-cffi")
-    _ratios(report, {key: middle(found) for key, found in rows.items()}, median(alone))
-    report.write(given.out)
+    if alone:
+        report.add("argon2-cffi alone, two threads", {"rate": median(alone)}, "rate", who="argon2-cffi")
+        _ratios(report, {key: middle(found) for key, found in rows.items()}, median(alone))
 
 
 def _first_guess(job: Job) -> float:

@@ -139,6 +139,7 @@ def _begin(subject: Subject, count: int, whole: float, good_for: float) -> float
 
 def _measured(subject: Subject, plan: Plan) -> Measured:
     process, receiver = start(plan)
+    patience = 0.0
     roots = {"server": subject.server.pid, **subject.others}
     try:
         _expect(receiver.recv(), "begun")
@@ -155,8 +156,9 @@ def _measured(subject: Subject, plan: Plan) -> Measured:
         after = {name: used(pid) for name, pid in roots.items()}
         machine_used = busy() - machine_before
         outcome = receiver.recv()
+        patience = 30.0
     finally:
-        process.join(30)
+        process.join(patience)  # none where this run is ended early
         if process.is_alive():
             process.terminate()
         receiver.close()

@@ -76,6 +76,20 @@ class Report:
 
 
 @contextmanager
+def reporting(name: str, directory: Path, **settings: object) -> Iterator[Report]:
+    """Give a report that is written at the end of the block, however it ends: what was measured by then is kept."""
+    report = Report(name, settings)
+    try:
+        yield report
+    except BaseException as end:
+        report.notes.append(f"ended early: {type(end).__name__} {end}".strip())
+        raise
+    finally:
+        if report.rows:
+            report.write(directory)
+
+
+@contextmanager
 def scratch() -> Iterator[Path]:
     """Give a throw-away directory that the users of the databases can pass through."""
     with tempfile.TemporaryDirectory(prefix="radiusd-mfa-bench-", ignore_cleanup_errors=True) as name:
