@@ -6,16 +6,17 @@ shapes of their rows are those of `sign_in_rows`; this module owns what is done 
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from radiusd_mfa.core import throttle
-from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.facts import Attempt, Facts, TeamRules
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database, is_transient
-from radiusd_mfa.store.sign_in_rows import FactRow, Query, Row, facts_of, queries_for, row_of, user_id_of
+from radiusd_mfa.store.fact_rows import FactRow, Read, facts_of
+from radiusd_mfa.store.sign_in_rows import Query, Row, queries_for, row_of, user_id_of
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
 
 _TRIES: Final = 3
@@ -25,8 +26,8 @@ _Result = TypeVar("_Result")
 class Dialect(Protocol):
     """The statements, written for one database."""
 
-    def read(self, connection: Connection, queries: Sequence[Query], *, charging: bool) -> Iterable[Sequence[Any]]:
-        """Return the columns of `FactRow` for each query, in any order."""
+    def read(self, connection: Connection, queries: Sequence[Query], *, charging: bool) -> Read:
+        """Return one row or more for each query, in any order, and the teams that its users belong to."""
         ...
 
     def settle(self, connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
@@ -122,11 +123,11 @@ class SignIns:
         queries = queries_for(attempts)
         enter = self._database.statement if charging else self._database.reading
         with enter() as connection:
-            rows = [FactRow(*row) for row in self._dialect.read(connection, queries, charging=charging)]
+            read = self._dialect.read(connection, queries, charging=charging)
         gathered: list[list[FactRow]] = [[] for _ in attempts]
-        for row in rows:
+        for row in read.rows:
             gathered[row.position].append(row)
-        return [self._facts(of_one) for of_one in gathered]
+        return [self._facts(query, of_one, read.teams) for query, of_one in zip(queries, gathered, strict=True)]
 
     def _retried(self, work: Callable[[], _Result]) -> _Result:
         """Do it again where two nodes met in a deadlock: nothing was committed, and the next try finds its way."""
@@ -138,10 +139,10 @@ class SignIns:
                     raise
         return work()
 
-    def _facts(self, rows: Sequence[FactRow]) -> Facts:
+    def _facts(self, query: Query, rows: Sequence[FactRow], teams: Mapping[int, TeamRules]) -> Facts:
         """Put together what the rows of one attempt say; what they can't say is this attempt's fault alone."""
         try:
-            return facts_of(rows, open_seed=self._open_seed)
+            return facts_of(rows, at=(query.nas_id, query.device), teams=teams, open_seed=self._open_seed)
         except (KeyProblem, TypeError, ValueError) as problem:
             # Other programs, newer versions of this one among them, write to the tables too.
             return Facts(fault=f"user {rows[0].user_name}: {problem}")

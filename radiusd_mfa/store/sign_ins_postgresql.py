@@ -8,22 +8,30 @@ the commit of who changes it. Where somebody holds it, say to disable the user, 
 judged again: to wait would let one forgotten transaction silence everybody in the batch.
 """
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, LiteralString, cast
 
 import psycopg
 from sqlalchemy import Connection
 
+from radiusd_mfa.core.facts import TeamRules
 from radiusd_mfa.core.throttle import ROOM
+from radiusd_mfa.store.fact_rows import FactRow, Read, team_rules
+from radiusd_mfa.store.postgresql_arrays import arrays
 from radiusd_mfa.store.sign_in_rows import Query, Row
 
 _QUERY_COLUMNS: Final = {
     "position": "int",
     "request": "bytea",
     "name": "text",
-    "team_id": "bigint",
+    "realm": "text",
+    "local": "text",
+    "nas_team": "bigint",
     "nas_id": "bigint",
     "device": "text",
+    "surface": "text",
     "state": "bytea",
     "selector": "text",
     "other_selector": "text",
@@ -45,6 +53,10 @@ _ROW_COLUMNS: Final = {
     "outcome": "text",
     "reason": "text",
     "detail": "text",
+    "facts": "text",
+    "relies_at": "float8",
+    "relies_nas": "bigint",
+    "relies_device": "text",
     "redeem": "bytea",
     "method_id": "bigint",
     "step": "bigint",
@@ -67,9 +79,18 @@ def _given(name: str, columns: dict[str, str]) -> str:
 _WHO: Final = f"""
     {_given("asked", _QUERY_COLUMNS)},
     who AS MATERIALIZED (
-        SELECT asked.*, u.id AS user_id, u.name AS user_name, u.password_hash, u.disabled, u.backup_generation,
+        SELECT asked.*, coalesce(nullif(asked.nas_team, 0), r.team_id, 0) AS team_id,
+               coalesce(u.id, l.id) AS user_id, coalesce(u.name, l.name) AS user_name,
+               coalesce(u.password_hash, l.password_hash) AS password_hash,
+               coalesce(u.password_hash, l.password_hash, '') AS granted_to,
+               coalesce(u.disabled, l.disabled) AS disabled,
+               coalesce(u.backup_generation, l.backup_generation) AS backup_generation,
                a.at AS earlier_at, a.outcome, a.reason
-          FROM asked LEFT JOIN users u ON u.name = asked.name LEFT JOIN audit a ON a.request = asked.request
+          FROM asked
+          LEFT JOIN realms r ON r.name = asked.realm
+          LEFT JOIN users u ON u.name = asked.name
+          LEFT JOIN users l ON l.name = asked.local AND u.id IS NULL AND r.name IS NOT NULL
+          LEFT JOIN audit a ON a.request = asked.request
     )
 """  # noqa: S608 - names of ours
 _CHARGED: Final = f"""
@@ -88,17 +109,40 @@ _HISTORY_CHARGED: Final = "(SELECT jsonb_object_agg(user_id, history) FROM charg
 _HISTORY_AS_IT_IS: Final = "(SELECT history FROM throttles t WHERE t.user_id = who.user_id)"
 
 
+_IN_TEAM: Final = "m.user_id = who.user_id AND (who.team_id = 0 OR m.team_id = who.team_id)"
+_MEMBERS: Final = f"(SELECT string_agg(m.team_id || ':' || m.role, ',') FROM memberships m WHERE {_IN_TEAM})"  # noqa: S608
+# Once for the batch, beside the rows of its first attempt: a policy is long, and most of a batch shares a few.
+_TEAMS: Final = f"""
+    CASE WHEN who.position = 0 THEN (
+        SELECT array_agg(json_build_array(t.id, t.name, t.plan, t.policy, t.policy_version, (
+                    SELECT json_agg(json_build_array(p.role, p.surface, p.attributes) ORDER BY p.id)
+                      FROM reply_profiles p WHERE p.team_id = t.id))::text)
+          FROM (SELECT DISTINCT m.team_id FROM who JOIN memberships m ON {_IN_TEAM}) met
+          JOIN teams t ON t.id = met.team_id
+    ) END
+"""  # noqa: S608 - names of ours
+
+
 def _facts(history: str) -> str:
-    # OFFSET 0 keeps the backup codes a look-up that is left out where no code was typed.
+    # OFFSET 0 keeps the backup codes a look-up that is left out where no code was typed. Of verifications a user has a
+    # few, those of three months at most, and an index by time would make each sign-in write to it.
     return f"""
-    SELECT who.position, who.user_id, who.user_name, who.password_hash, who.disabled, {history},
-           v.at, v.text, c.user_id, c.nas_id, c.expires_at, who.earlier_at, who.outcome, who.reason,
+    SELECT who.position, who.team_id, who.user_id, who.user_name, who.password_hash, who.disabled,
+           who.backup_generation, {_MEMBERS}, {history}, v.at, v.text, l.at, l.text, l.nas_id, l.device,
+           c.user_id, c.nas_id, c.expires_at, who.earlier_at, who.outcome, who.reason,
            m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
-           b.id, b.selector, b.hash, b.used_at
+           b.id, b.selector, b.hash, b.used_at, {_TEAMS}
       FROM who
       LEFT JOIN verifications v
              ON v.user_id = who.user_id AND v.team_id = who.team_id AND v.nas_id = who.nas_id AND v.device = who.device
-      LEFT JOIN challenges c ON c.state = who.state AND c.granted_to = coalesce(who.password_hash, '')
+            AND v.granted_to = who.granted_to
+      LEFT JOIN LATERAL (
+            SELECT at, text, nas_id, device FROM verifications
+             WHERE user_id = who.user_id AND team_id = who.team_id AND surface = who.surface
+               AND granted_to = who.granted_to
+             ORDER BY at DESC LIMIT 1
+           ) l ON true
+      LEFT JOIN challenges c ON c.state = who.state AND c.granted_to = who.granted_to
       LEFT JOIN methods m ON m.user_id = who.user_id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
       LEFT JOIN LATERAL (
             SELECT id, selector, hash, used_at FROM backup_codes
@@ -119,12 +163,21 @@ WITH {_given("w", _ROW_COLUMNS)},
          WHERE NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to
          ORDER BY u.id FOR SHARE OF u SKIP LOCKED
     ),
+    -- A key share gives way to an upsert of another sign-in and not to a DELETE: who ends a period waits for this
+    -- commit or has ended it, and two nodes of which each relies on what the other rewrites never wait.
+    relied AS (
+        SELECT w.position FROM w JOIN verifications v ON v.user_id = w.user_id AND v.team_id = w.team_id
+         WHERE v.nas_id = w.relies_nas AND v.device = w.relies_device
+           AND v.at >= w.relies_at AND v.granted_to = w.granted_to
+         ORDER BY v.user_id, v.team_id, v.nas_id, v.device FOR KEY SHARE OF v SKIP LOCKED
+    ),
     open AS (
         SELECT w.* FROM w
          WHERE (w.redeem IS NULL OR w.position IN (SELECT position FROM redeemed))
            AND (w.issue IS NULL OR EXISTS (SELECT 1 FROM nas WHERE nas.id = w.nas_id))
            AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.request = w.request)
            AND (w.granted_to IS NULL OR w.position IN (SELECT position FROM granted))
+           AND (w.relies_at IS NULL OR w.position IN (SELECT position FROM relied))
     ),
     stepped AS (
         UPDATE methods m SET watermark = o.step, last_request = o.request, last_used_at = o.at
@@ -144,8 +197,8 @@ WITH {_given("w", _ROW_COLUMNS)},
            AND (code_id IS NULL OR position IN (SELECT position FROM coded))
     ),
     recorded AS (
-        INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail)
-        SELECT at, 'sign-in', request, user_name, nas_name, surface, device, outcome, reason, detail
+        INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail, facts)
+        SELECT at, 'sign-in', request, user_name, nas_name, surface, device, outcome, reason, detail, facts
           FROM held ORDER BY position
         ON CONFLICT (request) DO NOTHING
         RETURNING id, request
@@ -161,11 +214,13 @@ WITH {_given("w", _ROW_COLUMNS)},
          WHERE t.user_id = h.user_id
     ),
     remembered AS (
-        INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text)
-        SELECT DISTINCT ON (user_id, team_id, nas_id, device) user_id, team_id, nas_id, device, surface, at, text
+        INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text, granted_to)
+        SELECT DISTINCT ON (user_id, team_id, nas_id, device)
+               user_id, team_id, nas_id, device, surface, at, text, granted_to
           FROM settled WHERE remembers ORDER BY user_id, team_id, nas_id, device, at DESC
         ON CONFLICT (user_id, team_id, nas_id, device)
-        DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
+        DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text,
+                      granted_to = excluded.granted_to
     ),
     issued AS (
         INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at)
@@ -176,14 +231,17 @@ SELECT request, id FROM recorded
 """  # noqa: S608 - constants of ours
 
 
-def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Sequence[Sequence[Any]]:
+def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Read:
     """See `sign_ins.Dialect.read`."""
-    return _run(connection, _OPEN if charging else _REREAD, _arrays(queries, _QUERY_COLUMNS))
+    found = _run(connection, _OPEN if charging else _REREAD, arrays(queries, _QUERY_COLUMNS))
+    met = next((row[-1] for row in found if row[0] == 0), None) or ()
+    teams = map(_team, met)
+    return Read([FactRow(*row[:-1]) for row in found], {team.id: team for team in teams})
 
 
 def settle(connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
     """See `sign_ins.Dialect.settle`."""
-    recorded = dict(_run(connection, _SETTLE, _arrays(rows, _ROW_COLUMNS)))
+    recorded = dict(_run(connection, _SETTLE, arrays(rows, _ROW_COLUMNS)))
     return {row.position: recorded[row.request] for row in rows if row.request in recorded}
 
 
@@ -203,44 +261,13 @@ def write_histories(connection: Connection, histories: dict[int, str]) -> None:
     connection.exec_driver_sql(statement, (list(histories), list(histories.values())))
 
 
+@lru_cache(256)
+def _team(text: str) -> TeamRules:
+    *row, profiles = json.loads(text)
+    return team_rules(tuple(row), tuple(map(tuple, profiles or ())))
+
+
 def _run(connection: Connection, statement: LiteralString, values: tuple[str, ...]) -> list[Any]:
     # psycopg's own cursor, which psycopg prepares and reads in binary; SQLAlchemy's adds 3 us a row.
     own = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection.driver_connection)
     return own.cursor(binary=True).execute(statement, values).fetchall()
-
-
-def _arrays(rows: Sequence[tuple[object, ...]], columns: dict[str, str]) -> tuple[str, ...]:
-    """Turn rows into one array literal per column, in the order of the statement's parameters."""
-    by_column = zip(columns.values(), zip(*rows, strict=True), strict=True)
-    return tuple(_LITERALS.get(kind, _numbers)(values) for kind, values in by_column)
-
-
-# Array literals by hand, a column at a time at the speed of C: psycopg's dumper of lists takes 0.6 us a value, this
-# 0.1 us, and a sign-in has 36 values on its way in (bench/stages.py).
-
-
-def _numbers(values: tuple[Any, ...]) -> str:
-    return "{" + str(list(values))[1:-1].replace("None", "NULL") + "}"
-
-
-def _octets(values: tuple[Any, ...]) -> str:
-    return "{" + ",".join(["NULL" if value is None else rf'"\\x{value.hex()}"' for value in values]) + "}"
-
-
-def _texts(values: tuple[Any, ...]) -> str:
-    """Quote a column; only the double quote and the backslash mean something inside of quotes."""
-    joined = _BETWEEN.join([_NOTHING if value is None else value for value in values])
-    if joined.count(_BETWEEN) != len(values) - 1 or joined.count(_NOTHING) != values.count(None):
-        return "{" + ",".join(["NULL" if value is None else f'"{_escaped(value)}"' for value in values]) + "}"
-    quoted = f'"{_escaped(joined)}"'.replace(_BETWEEN, '","').replace(f'"{_NOTHING}"', "NULL")
-    return "{" + quoted + "}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-# Control characters that no name, address or hash has; where one does, its column is quoted value by value.
-_BETWEEN: Final = "\x1f"
-_NOTHING: Final = "\x1e"
-_LITERALS: Final = {"bytea": _octets, "text": _texts}

@@ -3,13 +3,15 @@
 Inside one transaction SQLite takes a few microseconds for each; what costs is the commit, which a batch shares.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from sqlite3 import Cursor
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from sqlalchemy import Connection
 
+from radiusd_mfa.core.facts import TeamRules
 from radiusd_mfa.core.throttle import ROOM
+from radiusd_mfa.store.fact_rows import FactRow, Read, members_of, team_rules
 from radiusd_mfa.store.sign_in_rows import Query, Row
 
 _CHARGE: Final = f"""
@@ -18,26 +20,45 @@ _CHARGE: Final = f"""
     ON CONFLICT (user_id) DO UPDATE SET history = history || excluded.history WHERE length(history) < {ROOM}
 """  # noqa: S608 - a constant of ours
 
+_REALM: Final = "SELECT team_id, EXISTS (SELECT 1 FROM users WHERE name = ?) FROM realms WHERE name = ?"
+# Of verifications a user has a few, those of three months at most, and an index by time would make each sign-in write.
 _READ: Final = """
-    SELECT ?, u.id, u.name, u.password_hash, u.disabled, t.history, v.at, v.text,
+    SELECT ?1, ?3, u.id, u.name, u.password_hash, u.disabled, u.backup_generation,
+           (SELECT group_concat(team_id || ':' || role) FROM memberships
+             WHERE user_id = u.id AND (?3 = 0 OR team_id = ?3)),
+           t.history, v.at, v.text, l.at, l.text, l.nas_id, l.device,
            c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
            m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
            b.id, b.selector, b.hash, b.used_at
       FROM (SELECT 1)
-      LEFT JOIN users u ON u.name = ?
+      LEFT JOIN users u ON u.name = ?2
       LEFT JOIN throttles t ON t.user_id = u.id
-      LEFT JOIN verifications v ON v.user_id = u.id AND v.team_id = ? AND v.nas_id = ? AND v.device = ?
-      LEFT JOIN challenges c ON c.state = ? AND c.granted_to = coalesce(u.password_hash, '')
-      LEFT JOIN audit a ON a.request = ?
+      LEFT JOIN verifications v
+             ON v.user_id = u.id AND v.team_id = ?3 AND v.nas_id = ?4 AND v.device = ?5
+            AND v.granted_to = coalesce(u.password_hash, '')
+      LEFT JOIN verifications l
+             ON l.rowid = (SELECT rowid FROM verifications
+                            WHERE user_id = u.id AND team_id = ?3 AND surface = ?6
+                              AND granted_to = coalesce(u.password_hash, '')
+                            ORDER BY at DESC LIMIT 1)
+      LEFT JOIN challenges c ON c.state = ?7 AND c.granted_to = coalesce(u.password_hash, '')
+      LEFT JOIN audit a ON a.request = ?8
       LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
       LEFT JOIN backup_codes b
-             ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?, ?)
+             ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?9, ?10)
 """
+
+_TEAM: Final = "SELECT id, name, plan, policy, policy_version FROM teams WHERE id = ?"
+_PROFILES: Final = "SELECT role, surface, attributes FROM reply_profiles WHERE team_id = ? ORDER BY id"
 
 _SETTLED: Final = "SELECT 1 FROM audit WHERE request = ?"
 _KNOWS_NAS: Final = "SELECT 1 FROM nas WHERE id = ?"
 _REDEEM: Final = "DELETE FROM challenges WHERE state = ?"
 _HOLDS: Final = "SELECT 1 FROM users WHERE id = ? AND NOT disabled AND coalesce(password_hash, '') = ?"
+_RUNS: Final = """
+    SELECT 1 FROM verifications
+     WHERE user_id = ? AND team_id = ? AND nas_id = ? AND device = ? AND at >= ? AND granted_to = ?
+"""
 _SPEND_STEP: Final = """
     UPDATE methods SET watermark = ?2, last_request = ?3, last_used_at = ?4
      WHERE id = ?1 AND watermark < ?2 AND confirmed_at IS NOT NULL
@@ -48,8 +69,8 @@ _SPEND_CODE: Final = """
        AND generation = (SELECT backup_generation FROM users WHERE users.id = backup_codes.user_id)
 """
 _RECORD: Final = """
-    INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail)
-    VALUES (?, 'sign-in', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request) DO NOTHING
+    INSERT INTO audit (at, kind, request, user_name, nas_name, surface, device, outcome, reason, detail, facts)
+    VALUES (?, 'sign-in', ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request) DO NOTHING
 """
 _SETTLE_CHARGE: Final = """
     UPDATE throttles
@@ -57,9 +78,10 @@ _SETTLE_CHARGE: Final = """
      WHERE user_id = ?1
 """
 _REMEMBER: Final = """
-    INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text, granted_to)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (user_id, team_id, nas_id, device)
-    DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text
+    DO UPDATE SET surface = excluded.surface, at = excluded.at, text = excluded.text, granted_to = excluded.granted_to
 """
 _ISSUE: Final = """
     INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at) VALUES (?, ?, ?, 'code', ?, ?)
@@ -67,16 +89,19 @@ _ISSUE: Final = """
 """
 
 
-def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Iterator[Sequence[Any]]:
+def read(connection: Connection, queries: Sequence[Query], *, charging: bool) -> Read:
     """See `sign_ins.Dialect.read`."""
     cursor = _cursor(connection)
+    rows: list[FactRow] = []
     for query in queries:
+        name, team_id = (query.name, query.nas_team) if query.realm is None else _meant(cursor, query)
         if charging and query.charge is not None:
-            cursor.execute(_CHARGE, (query.name, query.request, query.charge))
-        where = (query.team_id, query.nas_id, query.device)
+            cursor.execute(_CHARGE, (name, query.request, query.charge))
+        where = (query.nas_id, query.device, query.surface)
         codes = (query.selector, query.other_selector)
-        cursor.execute(_READ, (query.position, query.name, *where, query.state, query.request, *codes))
-        yield from cursor.fetchall()
+        cursor.execute(_READ, (query.position, name, team_id, *where, query.state, query.request, *codes))
+        rows += map(FactRow._make, cursor)
+    return Read(rows, _teams(cursor, rows))
 
 
 def settle(connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
@@ -106,6 +131,28 @@ def write_histories(connection: Connection, histories: dict[int, str]) -> None:
     _cursor(connection).executemany("UPDATE throttles SET history = ? WHERE user_id = ?", rows)
 
 
+def _meant(cursor: Cursor, query: Query) -> tuple[str | None, int]:
+    """Return whose sign-in it is and the team that is meant, where the name has a realm."""
+    found = cursor.execute(_REALM, (query.name, query.realm)).fetchone()
+    if found is None:
+        return query.name, query.nas_team
+    team_id, is_whole_name = found
+    return query.name if is_whole_name else query.local, query.nas_team or team_id or 0
+
+
+def _teams(cursor: Cursor, rows: Sequence[FactRow]) -> dict[int, TeamRules]:
+    """Read the teams that the users of a batch belong to, each once."""
+    met: set[int] = set()
+    for members in {row.members for row in rows if row.members}:
+        met.update(team_id for team_id, _ in members_of(members))
+    teams = {}
+    for team_id in met:
+        profiles = tuple(cursor.execute(_PROFILES, (team_id,)).fetchall())
+        for row in cursor.execute(_TEAM, (team_id,)).fetchall():
+            teams[team_id] = team_rules(row, profiles)
+    return teams
+
+
 def _cursor(connection: Connection) -> Cursor:
     # sqlite3's own cursor: SQLAlchemy's costs more than the statement, and a sign-in has seven of them.
     return cast("Cursor", connection.connection.cursor())
@@ -122,13 +169,23 @@ def _claims_hold(cursor: Cursor, row: Row) -> bool:
         return False
     if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
         return False
-    if row.granted_to is not None and not cursor.execute(_HOLDS, (row.user_id, row.granted_to)).fetchone():
+    if row.granted_to is not None and not _still_stands(cursor, row):
         return False
     if row.method_id is not None:
         return _changed(cursor, _SPEND_STEP, (row.method_id, row.step, row.request, row.at))
     if row.code_id is not None:
         return _changed(cursor, _SPEND_CODE, (row.code_id, row.at, row.request))
     return True
+
+
+def _still_stands(cursor: Cursor, row: Row) -> bool:
+    """Whether the password is as it was, and the period on which it suffices was not ended meanwhile."""
+    if not cursor.execute(_HOLDS, (row.user_id, row.granted_to)).fetchone():
+        return False
+    if row.relies_at is None:
+        return True
+    place = (row.user_id, row.team_id, row.relies_nas, row.relies_device)
+    return cursor.execute(_RUNS, (*place, row.relies_at, row.granted_to)).fetchone() is not None
 
 
 def _may_be_settled(cursor: Cursor, row: Row) -> bool:
@@ -140,7 +197,8 @@ def _may_be_settled(cursor: Cursor, row: Row) -> bool:
 
 def _record(cursor: Cursor, row: Row) -> int | None:
     where = (row.nas_name, row.surface, row.device)
-    if _changed(cursor, _RECORD, (row.at, row.request, row.user_name, *where, row.outcome, row.reason, row.detail)):
+    why = (row.outcome, row.reason, row.detail, row.facts)
+    if _changed(cursor, _RECORD, (row.at, row.request, row.user_name, *where, *why)):
         return cursor.lastrowid
     return None
 
@@ -151,6 +209,6 @@ def _conclude(cursor: Cursor, row: Row) -> None:
         cursor.execute(_SETTLE_CHARGE, (row.user_id, *texts))
     if row.remembers:
         place = (row.user_id, row.team_id, row.nas_id, row.device, row.surface)
-        cursor.execute(_REMEMBER, (*place, row.at, row.text))
+        cursor.execute(_REMEMBER, (*place, row.at, row.text, row.granted_to))
     if row.issue is not None:
         cursor.execute(_ISSUE, (row.issue, row.user_id, row.nas_id, row.granted_to, row.issue_expires))
