@@ -6,12 +6,12 @@ A policy in the database holds whatever the plan says: nothing here may ever ope
 from typing import Final
 
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.core.policy import NO_MFA
 from radiusd_mfa.usecases.admin_ports import Team, User
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Refusal
 
 MFA: Final = "mfa"
-NO_MFA: Final = "no-mfa"
 PLANS: Final = (MFA, NO_MFA)
 
 

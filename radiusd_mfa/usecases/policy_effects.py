@@ -68,9 +68,10 @@ def _effect(policy: Policy, role: str, members: Sequence[Standing], now: float) 
     if policy.mode is Mode.REPORT:
         return RoleEffect(role, len(members), ready, reported=[each.user for each in missing])
     grace = policy.enrol_by is not None and now < policy.enrol_by
-    # Who had a method once has no grace: that is for those who never came to set one up (K4).
-    later = [each.user for each in missing if grace and not each.enrolled_before]
-    at_once = [each.user for each in missing if not (grace and not each.enrolled_before)]
+    # Whoever had a method once, or has one of another kind, has no grace: it is for those who never set one up (K4).
+    later = [each.user for each in missing if grace and not (each.enrolled_before or each.kinds)]
+    waiting = frozenset(later)
+    at_once = [each.user for each in missing if each.user not in waiting]
     return RoleEffect(role, len(members), ready, must_enrol=at_once, by_date=later)
 
 
