@@ -33,10 +33,11 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "portal": {"app", "core", "usecases"},
     "__main__": {"cli"},
 }
+_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "books")
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},
-    ("store", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in ("ports", "admin_ports", "books")},
+    ("store", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in _STORED},
 }
 # Single names that cross where their room may not: the type of an argument of `App.open`.
 CROSSING: Final = {("cli", "radiusd_mfa.passwords.local.Profile")}

@@ -14,10 +14,12 @@ from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.links import LinkTable
 from radiusd_mfa.store.methods import MethodTable
 from radiusd_mfa.store.nas import NasTable
+from radiusd_mfa.store.outbox import OutboxTable
 from radiusd_mfa.store.people import UserTable
 from radiusd_mfa.store.policies import PolicyTable
 from radiusd_mfa.store.profiles import ProfileTable
 from radiusd_mfa.store.realms import RealmTable
+from radiusd_mfa.store.sms import SmsTable
 from radiusd_mfa.store.teams import TeamTable
 from radiusd_mfa.usecases.ports import StoreFault
 
@@ -68,14 +70,24 @@ class OpenBooks:
         return MethodTable(self.connection, self.keys)
 
     @cached_property
-    def links(self) -> LinkTable:
-    @cached_property
     def codes(self) -> BackupCodeTable:
         """Backup codes."""
         return BackupCodeTable(self.connection, self.keys)
 
+    @cached_property
+    def links(self) -> LinkTable:
         """Links with a secret in them."""
         return LinkTable(self.connection)
+
+    @cached_property
+    def sms(self) -> SmsTable:
+        """Phones, and the codes that are sent to them."""
+        return SmsTable(self.connection)
+
+    @cached_property
+    def outbox(self) -> OutboxTable:
+        """What is to be delivered."""
+        return OutboxTable(self.connection, self.keys)
 
     @cached_property
     def audit(self) -> AuditTable:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 metadata = MetaData(
@@ -190,8 +191,8 @@ backup_codes = Table(
     Column("hash", Text, nullable=False),
     Column("used_at", Double),
     Column("last_request", LargeBinary),
-    UniqueConstraint("user_id", "generation", "selector"),
     Column("sealed", LargeBinary),
+    UniqueConstraint("user_id", "generation", "selector"),
     **_NEVER_AGAIN,
 )
 
@@ -259,6 +260,9 @@ reply_profiles = Table(
     **_NEVER_AGAIN,
 )
 
+IS_TOLD: Final = text("reason IN ('backup-code', 'wrong-code')")
+"""Of which sign-ins their user may be told; a query must say it in these words to be led by the index."""
+
 audit = Table(
     "audit",
     metadata,
@@ -276,5 +280,59 @@ audit = Table(
     Column("detail", Text),
     Column("facts", Text),
     Index(None, "kind", "at"),
+    # Of almost no sign-in: whoever delivers mail looks here every few seconds, and sign-ins must not pay for it.
+    Index("ix_audit_told", "at", sqlite_where=IS_TOLD, postgresql_where=IS_TOLD),
+    **_NEVER_AGAIN,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _key(),
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    _of("users", nullable=True, index=True),
+    Column("recipient", Text, nullable=False),
+    Column("payload", LargeBinary),
+    Column("source", Text, unique=True),
+    Column("created_at", Double, nullable=False),
+    # Null: there is nothing left to do. It was sent, or given up.
+    Column("due_at", Double, index=True),
+    Column("expires_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("claimed_until", Double),
+    Column("sent_at", Double),
+    Column("last_error", Text),
+    _one_of("channel", "mail", "sms"),
+    **_NEVER_AGAIN,
+)
+
+sms_codes = Table(
+    "sms_codes",
+    metadata,
+    _of("users", primary_key=True),
+    # No foreign key, as in `challenges`: a code of a method that is gone finds no method to be spent by.
+    Column("method_id", _Id),
+    Column("digest", LargeBinary),
+    Column("sent_at", Double, nullable=False, server_default="0"),
+    Column("expires_at", Double, nullable=False, server_default="0"),
+    _text("history"),
+)
+
+portal_sessions = Table(
+    "portal_sessions",
+    metadata,
+    _key(),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    _of("users", index=True),
+    Column("stage", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    # As in `challenges`: a session dies with the password, whoever changes it.
+    Column("granted_to", Text, nullable=False),
+    _text("device"),
+    Column("created_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False, index=True),
+    Column("carries", LargeBinary),
+    _one_of("stage", "code", "set-up", "in"),
     **_NEVER_AGAIN,
 )

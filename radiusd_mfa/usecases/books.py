@@ -28,6 +28,8 @@ from radiusd_mfa.usecases.admin_ports import (
     Team,
     User,
 )
+from radiusd_mfa.usecases.outbox_ports import OutboxBook
+from radiusd_mfa.usecases.sms_ports import SmsCodes
 
 T = TypeVar("T")
 
@@ -391,6 +393,16 @@ class Books(Protocol):
     @property
     def links(self) -> Links:
         """Links with a secret in them."""
+        ...
+
+    @property
+    def sms(self) -> SmsCodes:
+        """Phones, and the codes that are sent to them."""
+        ...
+
+    @property
+    def outbox(self) -> OutboxBook:
+        """What is to be delivered."""
         ...
 
     @property

@@ -1,0 +1,50 @@
+"""Tell people by mail what happened to their account, in the very transaction in which it happens.
+
+Owns what a mail of each kind must be told, and when a mail has come too late. Knows no template and no mail server.
+"""
+
+from typing import Final
+
+from radiusd_mfa.usecases.admin_ports import User
+from radiusd_mfa.usecases.books import Books
+from radiusd_mfa.usecases.outbox_ports import WORTH_TELLING, Channel, Mail, NewDelivery
+
+NEEDS: Final[dict[Mail, frozenset[str]]] = {
+    Mail.SET_UP_LINK: frozenset({"link", "expires"}),
+    Mail.RESET_LINK: frozenset({"link", "expires"}),
+    Mail.METHOD_ADDED: frozenset({"method", "label"}),
+    Mail.METHOD_REMOVED: frozenset({"method", "label"}),
+    Mail.METHOD_RESET: frozenset(),
+    Mail.BACKUP_CODE_USED: frozenset({"left", "where"}),
+    Mail.MFA_DISABLED: frozenset(),
+    Mail.WRONG_CODES: frozenset({"count"}),
+}
+"""The values of each kind beyond `user`, `at` and `actor`, which all have; `method` is `totp` or `sms`."""
+
+
+def tell(books: Books, user: User, mail: Mail, *, at: float, actor: str = "", **values: object) -> bool:
+    """Write a mail to a user into the outbox; False where the user has no mail address.
+
+    `actor` is who did it as the audit log names it, empty where that is the user. Links end at `expires` (Unix
+    seconds), and so does the mail.
+    """
+    if values.keys() != NEEDS[mail]:
+        raise TypeError(f"a mail {mail} takes {sorted(NEEDS[mail])}, not {sorted(values)}")
+    if user.email is None:
+        return False
+    delivery = NewDelivery(
+        kind=mail,
+        channel=Channel.MAIL,
+        recipient=user.email,
+        values={"user": user.name, "at": at, "actor": actor, **values},
+        created_at=at,
+        expires_at=_expires(values, at),
+        user_id=user.id,
+    )
+    books.outbox.add(delivery)
+    return True
+
+
+def _expires(values: dict[str, object], at: float) -> float:
+    expires = values.get("expires")
+    return at + WORTH_TELLING if expires is None else float(str(expires))
