@@ -10,10 +10,12 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
 from radiusd_mfa import config_delivery as delivery
+from radiusd_mfa import config_portal as portal
 from radiusd_mfa import config_values as read
 from radiusd_mfa.config_values import Endpoint, Raw
 
@@ -67,6 +69,10 @@ class Config:
     sms_user: str | None
     sms_secret_file: Path | None
     sms_apprise_file: Path | None
+    portal_listen: Endpoint
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    tls_certificate: Path | None
+    tls_key: Path | None
 
     @classmethod
     def load(cls, path: Path | None, environ: Mapping[str, str], *, uid: int | None = None) -> "Config":
@@ -135,6 +141,10 @@ KEYS = (
     Key("sms_user", "none", delivery.word),
     Key("sms_secret_file", "none", read.path),
     Key("sms_apprise_file", "none", read.path),
+    Key("portal_listen", "127.0.0.1:8080", portal.endpoint),
+    Key("trusted_proxies", "[]", portal.networks),
+    Key("tls_certificate", "none", read.path),
+    Key("tls_key", "none", read.path),
 )
 _BY_NAME = {key.name: key for key in KEYS}
 _BY_VARIABLE = {key.variable: key for key in KEYS}
@@ -214,6 +224,7 @@ def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int)
     values.setdefault("request_deadline", 5.0)
     values.setdefault("log_level", "info")
     delivery.fill_defaults(values)
+    portal.fill_defaults(values)
 
 
 def _default_state_dir(environ: Mapping[str, str], uid: int) -> Path:
@@ -245,4 +256,4 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     ]
     if "?" in state_dir and state_dir in values["database_url"]:
         found.append("state_dir: has a question mark, which a SQLite URL cannot hold; choose another directory")
-    return found + delivery.contradictions(values)
+    return found + delivery.contradictions(values) + portal.contradictions(values)

@@ -21,7 +21,8 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "passwords": set(),
     "config_values": set(),
     "config_delivery": {"config_values"},
-    "config": {"config_values", "config_delivery"},
+    "config_portal": {"config_values"},
+    "config": {"config_values", "config_delivery", "config_portal"},
     "usecases": {"core"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},

@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,10 @@ def test_the_message_of_the_fault_holds_every_complaint() -> None:
         ('sms_url = "https://sms.example.net/"\nsms_apprise_file = "x"', "only one of them"),
         ('sms_user = "x"', "sms_secret_file: is needed with sms_user"),
         ('sms_method = "DELETE"', "one of GET, POST, PUT"),
+        ('portal_listen = "localhost:8080"', "not an IP address"),
+        ('trusted_proxies = "127.0.0.1"', "must be a list like"),
+        ('trusted_proxies = ["192.0.2.1/28"]', "no address or range"),
+        ('tls_certificate = "x"', "tls_key is missing"),
         ('sms_headers = ["X"]', "must be a list like"),
         ('sms_headers = "X: y"', "must be a list like"),
         ('sms_headers = ["X: y\\r\\nZ: w"]', "must be a list like"),
@@ -265,6 +270,10 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "sms_body": "{text}",
         "sms_user": "mfa",
         "sms_secret_file": "/srv/sms-secret",
+        "portal_listen": "[::1]:8443",
+        "trusted_proxies": "127.0.0.1, 192.0.2.0/28",
+        "tls_certificate": "/srv/portal.pem",
+        "tls_key": "/srv/portal.key",
     }
     config = Config.load(None, {f"RADIUSD_MFA_{name.upper()}": value for name, value in values.items()})
     assert config == Config(
@@ -296,6 +305,10 @@ def test_every_setting_can_come_from_the_environment() -> None:
         sms_user="mfa",
         sms_secret_file=Path("/srv/sms-secret"),
         sms_apprise_file=None,
+        portal_listen=Endpoint("::1", 8443),
+        trusted_proxies=(ip_network("127.0.0.1"), ip_network("192.0.2.0/28")),
+        tls_certificate=Path("/srv/portal.pem"),
+        tls_key=Path("/srv/portal.key"),
     )
 
 
