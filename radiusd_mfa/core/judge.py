@@ -7,53 +7,36 @@ Every way to a Reject that an outsider can cause asks a question of the same cos
 if need be: how long an answer takes tells nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from radiusd_mfa.core import throttle
-from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.core.circumstances import Circumstances
 from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, StoredBackupCode
+from radiusd_mfa.core.policy import Remember
+from radiusd_mfa.core.readings import (
+    WINDOW,
+    Factor,
+    Hypothesis,
+    NothingTyped,
+    SpentCode,
+    WrongCode,
+    hypotheses,
+    hypothesis,
+)
+from radiusd_mfa.core.requirement import Requirement, decided, policies_of, requirement
 from radiusd_mfa.core.throttle import Admission
-from radiusd_mfa.core.totp import matching_steps, step_at
-from radiusd_mfa.core.typed import Answer, Reading, TotpCode, Typed
-from radiusd_mfa.core.verdict import Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.totp import step_at
+from radiusd_mfa.core.typed import Answer, Reading, Typed
+from radiusd_mfa.core.verdict import Found, Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verification import Verification
 
 RETRANSMITTED_FOR: Final = 60.0
 """Seconds in which the same request has the same verdict again; later its octets are a replay (RFC 5080 2.2.2)."""
-WINDOW: Final = 1
-"""Time steps accepted before and after the current one (RFC 6238 5.2)."""
-USUAL_DIGITS: Final = 6
-MOST_READINGS: Final = 4
-"""Passwords that one text may cost; two, except where separators or codes of two lengths leave room for another."""
 
-
-@dataclass(frozen=True, slots=True)
-class NothingTyped:
-    """No code beside the password."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrongCode:
-    """Something of a code's shape that is none of the user's codes."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpentCode:
-    """A code that was right and is used up."""
-
-
-Factor = SpendStep | StoredBackupCode | NothingTyped | WrongCode | SpentCode
-
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """One reading of the typed text, and what its code is worth if its password is right."""
-
-    password: str = field(repr=False)
-    factor: Factor
-    backup_code: str = field(default="", repr=False)
-    """The typed backup code, to be checked against the hash of a `StoredBackupCode`."""
+_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE)
+_PROVEN: Final = (*_FRESH, Reason.PERIOD, Reason.REPEAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +70,17 @@ class Right:
 def examine(attempt: Attempt, facts: Facts) -> Verdict | Question:
     """Return the verdict where the facts alone tell it, otherwise the question that the passwords must answer."""
     if facts.earlier is not None:
-        return _again(facts.earlier, attempt.at)
+        return _again(attempt, facts, facts.earlier)
     if _repeats(attempt, facts):
-        return Verdict(Outcome.ACCEPT, Reason.REPEAT)
+        return _repeated(attempt, facts)
     barred = _barred(attempt, facts)
     if barred is not None:
         return _about_nobody(attempt, barred)
+    counting = _with_methods_that_count(attempt, facts)
     if isinstance(attempt.typed, Answer):
-        return _examine_answer(attempt, attempt.typed, facts)
+        return _examine_answer(attempt, attempt.typed, facts, counting)
     return Question(
-        _hypotheses(attempt.typed, facts, attempt.at),
+        hypotheses(attempt.typed, counting, attempt.at),
         stored=facts.user.password_hash if facts.user else None,
         otherwise=Reason.WRONG_PASSWORD if attempt.typed.refusal is None else Reason.UNREADABLE,
     )
@@ -107,29 +91,72 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
     redeems = attempt.state is not None and facts.challenge is not None
     if answer is None or question.about_nobody:
         return _refused(facts, question.otherwise, redeems=redeems)
-    verdict = _worth(attempt, facts, answer)
-    return replace(verdict, redeems=redeems, clock_is_behind=_clock_is_behind(facts.methods, verdict, attempt.at))
+    found = _found(answer)
+    circumstances = Circumstances.of(attempt, facts, found)
+    required = requirement(circumstances, policies_of(facts.memberships))
+    outcome, reason = decided(circumstances, required)
+    return Verdict(
+        outcome,
+        reason,
+        mark=_mark(found, reason, facts),
+        spend=_spend(answer.hypothesis.factor) if reason in _FRESH else None,
+        redeems=redeems,
+        relies_on=_relied_on(facts, required) if reason is Reason.PERIOD else None,
+        session=_session(reason, required, facts, given_at=attempt.at, now=attempt.at),
+        enrol_by=required.enrol_by if reason is Reason.ENROL_LATER else None,
+        clock_is_behind=outcome is Outcome.REJECT and _clock_is_behind(facts.methods, attempt.at),
+        found=found,
+    )
 
 
-def _again(earlier: Earlier, now: float) -> Verdict:
-    if abs(now - earlier.at) <= RETRANSMITTED_FOR:
-        return Verdict(earlier.outcome, earlier.reason, settled_before=True)
-    return Verdict(Outcome.REJECT, Reason.REPLAYED)
+def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
+    """Tell an earlier verdict again, an Accept never without its limits: the first one may be lost on its way."""
+    if abs(attempt.at - earlier.at) > RETRANSMITTED_FOR:
+        return Verdict(Outcome.REJECT, Reason.REPLAYED)
+    again = Verdict(earlier.outcome, earlier.reason, settled_before=True)
+    if earlier.outcome is not Outcome.ACCEPT or not facts.memberships:
+        return again
+    required = _required(attempt, facts)
+    return replace(
+        again,
+        session=_session(earlier.reason, required, facts, given_at=earlier.at, now=attempt.at),
+        enrol_by=required.enrol_by if earlier.reason is Reason.ENROL_LATER else None,
+    )
 
 
 def _repeats(attempt: Attempt, facts: Facts) -> bool:
     """Whether a client that retries with a new authenticator asks again what was accepted just now (R12)."""
     done = facts.verification
-    if done is None or attempt.nas.retry_grace <= 0 or facts.user is None or facts.user.disabled:
+    if done is None or attempt.nas.retry_grace <= 0 or facts.user is None or facts.user.disabled or _strange(facts):
         return False
     # Either way round: the retry may have been settled first, or by a node whose clock is a little ahead.
     return done.text == attempt.text and abs(attempt.at - done.at) <= attempt.nas.retry_grace
+
+
+def _repeated(attempt: Attempt, facts: Facts) -> Verdict:
+    session = None
+    if facts.memberships:
+        required = _required(attempt, facts)
+        session = _session(Reason.REPEAT, required, facts, given_at=attempt.at, now=attempt.at)
+    return Verdict(Outcome.ACCEPT, Reason.REPEAT, session=session)
+
+
+def _required(attempt: Attempt, facts: Facts) -> Requirement:
+    """Say what the policies ask for, whatever was typed."""
+    return requirement(Circumstances.of(attempt, facts, Found.NOTHING), policies_of(facts.memberships))
+
+
+def _strange(facts: Facts) -> bool:
+    """Whether the sign-in is into a team that the user does not belong to."""
+    return facts.team_id != 0 and not facts.memberships
 
 
 def _barred(attempt: Attempt, facts: Facts) -> Reason | None:
     """Return why nothing that is typed can help, None where the typed text decides."""
     if facts.user is None:
         return Reason.UNKNOWN_USER
+    if _strange(facts):
+        return Reason.NOT_A_MEMBER
     closed = _closed(attempt, facts)
     if closed is not None:
         return closed
@@ -158,22 +185,31 @@ def _about_nobody(attempt: Attempt, reason: Reason) -> Question:
     A flood on an account that is closed must not keep the hash threads from others: there the question is optional.
     """
     optional = reason in (Reason.THROTTLED, Reason.KNOWN_WRONG)
-    hypotheses = () if isinstance(attempt.typed, Answer) else _hypotheses(attempt.typed, Facts(), attempt.at)
-    return Question(hypotheses, otherwise=reason, optional=optional)
+    asked = () if isinstance(attempt.typed, Answer) else hypotheses(attempt.typed, Facts(), attempt.at)
+    return Question(asked, otherwise=reason, optional=optional)
 
 
-def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts) -> Verdict | Question:
+def _with_methods_that_count(attempt: Attempt, facts: Facts) -> Facts:
+    """Leave out the methods whose codes the policies don't let count."""
+    policies = policies_of(facts.memberships).values()
+    if all(method.kind in policy.allow for policy in policies for method in facts.methods):
+        return facts
+    allowed = _required(attempt, facts).allowed
+    return replace(facts, methods=tuple(method for method in facts.methods if method.kind in allowed))
+
+
+def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Facts) -> Verdict | Question:
     """Judge the second packet of a challenge, or the only one of an OTP-only NAS."""
     redeems = facts.challenge is not None
     if not attempt.nas.otp_only and not _challenge_holds(attempt, facts):
         return Verdict(Outcome.REJECT, Reason.BAD_STATE, redeems=redeems)
     if typed.code is None:
-        return Verdict(Outcome.REJECT, Reason.CODE_MISSING, redeems=redeems)
-    hypothesis = _hypothesis(Reading(password="", code=typed.code), facts, attempt.at)
-    question = Question((hypothesis,), passwords_count=False)
-    if isinstance(hypothesis.factor, StoredBackupCode):
+        return Verdict(Outcome.REJECT, Reason.CODE_MISSING, redeems=redeems, found=Found.NOTHING)
+    only = hypothesis(Reading(password="", code=typed.code), counting, attempt.at)
+    question = Question((only,), passwords_count=False)
+    if isinstance(only.factor, StoredBackupCode):
         return question
-    return decide(attempt, facts, question, Right(hypothesis))
+    return decide(attempt, facts, question, Right(only))
 
 
 def _challenge_holds(attempt: Attempt, facts: Facts) -> bool:
@@ -184,65 +220,6 @@ def _challenge_holds(attempt: Attempt, facts: Facts) -> bool:
     return (challenge.user_id, challenge.nas_id) == (facts.user.id, attempt.nas.id) and attempt.at < challenge.expires
 
 
-def _hypotheses(typed: Typed, facts: Facts, now: float) -> tuple[Hypothesis, ...]:
-    """Order the readings: the cheap factor chooses. There are few, so that a text costs few hashes.
-
-    A code that matches makes its reading the likely one, and the whole text the other. Without a match the whole
-    text is the likely password, and the readings with a code tell whether a right password came with a wrong code:
-    one that is left out would let codes be guessed at the price of passwords.
-    """
-    digits = {method.digits for method in facts.methods} or {USUAL_DIGITS}
-    read = [_hypothesis(reading, facts, now) for reading in typed.readings if _plausible(reading, digits)]
-    whole = [h for h in read if isinstance(h.factor, NothingTyped)]
-    matched = sorted((h for h in read if _matched(h)), key=lambda h: isinstance(h.factor, SpentCode))
-    wrong = [h for h in read if isinstance(h.factor, WrongCode)]
-    return (*matched, *whole)[:MOST_READINGS] if matched else (*whole, *wrong)[:MOST_READINGS]
-
-
-def _plausible(reading: Reading, digits: Iterable[int]) -> bool:
-    return not isinstance(reading.code, TotpCode) or len(reading.code.digits) in digits
-
-
-def _matched(hypothesis: Hypothesis) -> bool:
-    return isinstance(hypothesis.factor, SpendStep | StoredBackupCode | SpentCode)
-
-
-def _hypothesis(reading: Reading, facts: Facts, now: float) -> Hypothesis:
-    match reading.code:
-        case None:
-            return Hypothesis(reading.password, NothingTyped())
-        case TotpCode(digits):
-            return Hypothesis(reading.password, _totp(digits, facts.methods, now))
-        case BackupCode() as code:
-            return Hypothesis(reading.password, _backup_code(code, facts.backup_codes), code.canonical)
-        case other:
-            assert_never(other)
-
-
-def _totp(digits: str, methods: Sequence[Method], now: float) -> SpendStep | SpentCode | WrongCode:
-    """Find the earliest unspent step of any method that has this code."""
-    spent = False
-    for method in methods:
-        steps = matching_steps(
-            digits,
-            seed=method.seed,
-            digits=method.digits,
-            period=method.period,
-            algorithm=method.algorithm,
-            now=now,
-            window=WINDOW,
-        )
-        for step in steps:
-            if step > method.watermark:
-                return SpendStep(method.id, step)
-            spent = True
-    return SpentCode() if spent else WrongCode()
-
-
-def _backup_code(code: BackupCode, rows: Sequence[StoredBackupCode]) -> StoredBackupCode | WrongCode:
-    return next((row for row in rows if row.selector == code.selector), WrongCode())
-
-
 def _refused(facts: Facts, reason: Reason, *, redeems: bool) -> Verdict:
     mark = Mark.REFUND
     if reason is Reason.WRONG_PASSWORD:
@@ -250,48 +227,60 @@ def _refused(facts: Facts, reason: Reason, *, redeems: bool) -> Verdict:
     return Verdict(Outcome.REJECT, reason, mark=mark, redeems=redeems)
 
 
-def _worth(attempt: Attempt, facts: Facts, answer: Right) -> Verdict:
-    """Say what a right password is worth together with its code."""
+def _found(answer: Right) -> Found:
     match answer.hypothesis.factor:
-        case SpendStep() as spend:
-            return Verdict(Outcome.ACCEPT, Reason.TOTP, mark=Mark.CLEAR, spend=spend)
-        case StoredBackupCode() as row:
-            return _worth_of_backup_code(row, right=answer.code)
+        case SpendStep():
+            return Found.TOTP
+        case StoredBackupCode(used=used):
+            return (Found.SPENT if used else Found.BACKUP_CODE) if answer.code else Found.WRONG
         case SpentCode():
-            return Verdict(Outcome.REJECT, Reason.CODE_REUSED, mark=Mark.WRONG_CODE)
+            return Found.SPENT
         case WrongCode():
-            return _wrong_code(facts)
+            return Found.WRONG
         case NothingTyped():
-            return _password_alone(attempt, facts)
+            return Found.NOTHING
         case other:
             assert_never(other)
 
 
-def _worth_of_backup_code(row: StoredBackupCode, *, right: bool) -> Verdict:
-    if not right:
-        return Verdict(Outcome.REJECT, Reason.WRONG_CODE, mark=Mark.WRONG_CODE)
-    if row.used:
-        return Verdict(Outcome.REJECT, Reason.CODE_REUSED, mark=Mark.WRONG_CODE)
-    return Verdict(Outcome.ACCEPT, Reason.BACKUP_CODE, mark=Mark.CLEAR, spend=SpendBackupCode(row.id))
+def _mark(found: Found, reason: Reason, facts: Facts) -> Mark:
+    """Count a code that opens nothing as a guess, unless there is nothing to guess: then the password was right."""
+    if found not in (Found.WRONG, Found.SPENT) or reason is Reason.PERIOD:
+        return Mark.CLEAR
+    guessable = facts.methods or facts.backup_codes or reason is not Reason.NOT_ENROLLED
+    return Mark.WRONG_CODE if guessable else Mark.CLEAR
 
 
-def _password_alone(attempt: Attempt, facts: Facts) -> Verdict:
-    """Without any policy MFA is required of everybody at every connection (T0): the password is never enough."""
-    if not facts.methods:
-        return Verdict(Outcome.REJECT, Reason.NOT_ENROLLED, mark=Mark.CLEAR)
-    if attempt.nas.challenge:
-        return Verdict(Outcome.CHALLENGE, Reason.CODE_DUE, mark=Mark.CLEAR)
-    return Verdict(Outcome.REJECT, Reason.CODE_MISSING, mark=Mark.CLEAR)
+def _spend(factor: Factor) -> SpendStep | SpendBackupCode | None:
+    match factor:
+        case SpendStep():
+            return factor
+        case StoredBackupCode(id=code_id):
+            return SpendBackupCode(code_id)
+        case SpentCode() | WrongCode() | NothingTyped():
+            return None
+        case other:
+            assert_never(other)
 
 
-def _wrong_code(facts: Facts) -> Verdict:
-    if not facts.methods:
-        return Verdict(Outcome.REJECT, Reason.NOT_ENROLLED, mark=Mark.CLEAR)
-    return Verdict(Outcome.REJECT, Reason.WRONG_CODE, mark=Mark.WRONG_CODE)
+def _relied_on(facts: Facts, required: Requirement) -> Verification | None:
+    return facts.verification if required.relies_on is Remember.DEVICE else facts.latest
 
 
-def _clock_is_behind(methods: Sequence[Method], verdict: Verdict, now: float) -> bool:
-    """Whether a code was refused while a watermark lies in the future: an alarm, since the clock went back."""
-    if verdict.outcome is not Outcome.REJECT:
-        return False
+def _session(reason: Reason, required: Requirement, facts: Facts, *, given_at: float, now: float) -> int | None:
+    """Return the seconds, at least 1, until the first period ends; None where nothing of the kind was proven."""
+    if reason not in _PROVEN:
+        return None
+    if reason not in _FRESH:
+        given_at = facts.verification.at if facts.verification else 0.0
+    left = [
+        min(every, max(demand.until or 0.0, given_at + every) - now)
+        for demand in required.demands
+        if (every := demand.rule.every) is not None
+    ]
+    return max(1, int(min(left))) if left else None
+
+
+def _clock_is_behind(methods: Sequence[Method], now: float) -> bool:
+    """Whether a watermark lies in the future, where a code was refused: an alarm, since the clock went back."""
     return any(method.watermark > step_at(now, method.period) + WINDOW for method in methods)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from radiusd_mfa.core.facts import Attempt, Facts, StoredBackupCode
-from radiusd_mfa.core.judge import Hypothesis, Question, Right
+from radiusd_mfa.core.judge import Question, Right
+from radiusd_mfa.core.readings import Hypothesis
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.usecases.ports import IssuedChallenge, Settlement
 

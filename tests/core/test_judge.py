@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, Nas, OpenChallenge, Person, StoredBackupCode
-from radiusd_mfa.core.judge import MOST_READINGS, RETRANSMITTED_FOR, Question, Right, decide, examine
+from radiusd_mfa.core.judge import RETRANSMITTED_FOR, Question, Right, decide, examine
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.core.readings import MOST_READINGS
 from radiusd_mfa.core.throttle import marked
 from radiusd_mfa.core.totp import Algorithm, code_at
 from radiusd_mfa.core.typed import Answer, Typed, answer, appended
