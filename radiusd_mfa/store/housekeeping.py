@@ -5,10 +5,12 @@ from typing import Final
 from sqlalchemy import delete
 
 from radiusd_mfa.store.database import Database
-from radiusd_mfa.store.schema import challenges, verifications
+from radiusd_mfa.store.schema import challenges, portal_sessions, verifications
 
 FORGOTTEN_AFTER: Final = 90 * 86_400.0
 """Seconds after which a device counts as unknown again: the addresses of clients change, and each is a row."""
+_IDLE: Final = 3_600.0
+"""Seconds after which nobody can come back to a session of the pages, however slow the clock of a node is."""
 
 
 class Housekeeping:
@@ -18,7 +20,8 @@ class Housekeeping:
         self._database = database
 
     def tidy(self, now: float) -> None:
-        """Remove expired challenges, and devices not seen for long; raises StoreFault."""
+        """Remove expired challenges, sessions of the pages, and devices not seen for long; raises StoreFault."""
         with self._database.writing() as connection:
             connection.execute(delete(challenges).where(challenges.c.expires_at < now))
             connection.execute(delete(verifications).where(verifications.c.at < now - FORGOTTEN_AFTER))
+            connection.execute(delete(portal_sessions).where(portal_sessions.c.seen_at < now - _IDLE))

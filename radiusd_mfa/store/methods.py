@@ -137,7 +137,7 @@ class MethodTable:
             self.make_default(user_id, left[0].id)
 
     def _forget_periods(self, user_id: int) -> None:
-        for table in (schema.challenges, schema.verifications):
+        for table in (schema.challenges, schema.verifications, schema.portal_sessions):
             self._connection.execute(delete(table).where(table.c.user_id == user_id))
 
     def _update(self, method_id: int, **values: object) -> None:

@@ -83,7 +83,7 @@ class UserTable:
 
     def forget_periods(self, user_id: int) -> None:
         """See `People.forget_periods`."""
-        for table in (schema.challenges, schema.verifications):
+        for table in (schema.challenges, schema.verifications, schema.portal_sessions):
             self._connection.execute(delete(table).where(table.c.user_id == user_id))
 
     def forget_wrong_passwords(self, user_id: int) -> None:
