@@ -21,9 +21,10 @@ from radiusd_mfa.cli.policy_view import (
     print_shown,
 )
 from radiusd_mfa.cli.session import WRONG_USAGE, Failed, Session, granted, with_session
+from radiusd_mfa.cli.simulation_view import described_simulation, print_simulation
 from radiusd_mfa.core.policy import T0, rules_at_sign_in
 from radiusd_mfa.core.policy_words import sentences
-from radiusd_mfa.usecases import policies
+from radiusd_mfa.usecases import policies, simulating
 from radiusd_mfa.usecases.admin_ports import PolicyVersion
 from radiusd_mfa.usecases.policies import Applied
 
@@ -124,6 +125,20 @@ def remove(session: Session, team: str, expect_version: int | None, yes: bool) -
         policies.remove(team, expected=expect_version, store=app.administration, clock=app.clock, actor=actor)
     )
     emit(session, _described(done), lambda: _tell_removed(done))
+
+
+@policy.command("simulate", persons=True, example="radiusd-mfa policy simulate ops preset:strict --days 30")
+@click.argument("team", type=LABEL)
+@_FILE
+@click.option("--days", type=click.IntRange(1, 3_660), default=30, show_default=True, help="How far to look back.")
+@with_session
+def simulate(session: Session, team: str, file: PolicyFile, days: int) -> None:
+    """Say what a policy would have done to the team's recorded sign-ins; nothing is changed."""
+    app = session.open()
+    actor = session.actor(app)
+    text = file.text()
+    found = granted(simulating.simulate(team, text, days=days, store=app.administration, clock=app.clock, actor=actor))
+    emit(session, described_simulation(found), lambda: print_simulation(found))
 
 
 def _ask(question: str) -> None:

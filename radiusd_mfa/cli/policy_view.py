@@ -108,12 +108,17 @@ def print_sentences(said: Iterable[str]) -> None:
 def print_effects(effects: Sequence[RoleEffect], policy: Policy) -> None:
     """Print how many members are ready, and who is not."""
     by = "" if policy.enrol_by is None else moment(policy.enrol_by)
-    headings = ("ROLE", "MEMBERS", "READY", "MUST ENROL NOW", "LATER", "ONLY COUNTED")
+    columns = {
+        "MUST ENROL NOW": [len(each.must_enrol) for each in effects],
+        "LATER": [len(each.by_date) for each in effects],
+        "ONLY COUNTED": [len(each.reported) for each in effects],
+    }
+    told = {heading: counts for heading, counts in columns.items() if any(counts)}
     rows = [
-        (each.role, each.members, each.ready, len(each.must_enrol), len(each.by_date), len(each.reported))
-        for each in effects
+        (each.role, each.members, each.ready, *(counts[index] for counts in told.values()))
+        for index, each in enumerate(effects)
     ]
-    table(headings, rows, empty="")
+    table(("ROLE", "MEMBERS", "READY", *told), rows, empty="")
     for sentence, names in {
         "Can't sign in before they have set up a second factor": [name for each in effects for name in each.must_enrol],
         f"May sign in with the password until {by}": [name for each in effects for name in each.by_date],

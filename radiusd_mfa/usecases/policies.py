@@ -104,7 +104,7 @@ def history(
 
 def plan(name: str, text: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Planned | Refusal:
     """Say what a policy would change, whom it reaches, and what `apply` would refuse; nothing is changed."""
-    read = _read(text)
+    read = read_policy(text)
 
     def look(books: Books) -> Planned | Refusal:
         team = books.teams.find(name)
@@ -138,7 +138,7 @@ def apply(
     actor: Actor = OPERATOR,
 ) -> Applied | Refusal:
     """Give a team this policy, from the next sign-in on; `expected` is the version that was planned against."""
-    read = _read(text)
+    read = read_policy(text)
 
     def work(team: Team, books: Books) -> Applied | Refusal:
         if isinstance(read, Refusal):
@@ -176,7 +176,8 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
-def _read(text: str) -> Policy | Refusal:
+def read_policy(text: str) -> Policy | Refusal:
+    """Return the policy, or refuse a text that is none with every complaint about it."""
     if not text.strip():
         return Refusal(
             "The policy is empty; to ask nobody, write require = [] or take preset:voluntary, and to have the rules "
