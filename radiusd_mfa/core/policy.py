@@ -61,10 +61,6 @@ class Rule:
     """Seconds until it is asked for again; None: at every connection."""
     remember: Remember = Remember.USER
 
-    def matches(self, role: str, surface: str) -> bool:
-        """Whether it is about this role on this surface."""
-        return role in self.roles and surface in self.surfaces
-
 
 _EVERYBODY: Final = (Rule(),)
 
@@ -90,7 +86,7 @@ class Policy:
         """Return the rules about this role on this surface; all of them must be satisfied."""
         if role not in ROLES or surface not in SURFACES:
             return _EVERYBODY  # T7: no policy can say anything about what is none of the known ones
-        return tuple(rule for rule in self.rules if rule.matches(role, surface))
+        return tuple([rule for rule in self.rules if role in rule.roles and surface in rule.surfaces])
 
 
 T0: Final = Policy()
