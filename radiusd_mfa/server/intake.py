@@ -23,6 +23,8 @@ from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
 _STATION_LIMIT: Final = 64
+_STATION_OCTETS: Final = 4 * 253
+"""Characters of the longest Calling-Station-Id with each octet escaped: nothing of it is cut off."""
 # CLIENTS: a station comes as an address, `address[port]` or a MAC; the port changes with every connection.
 _STATION_PORT: Final = re.compile(r"\[\d+\]$")
 
@@ -158,5 +160,10 @@ def _typed(request: AccessRequest, known: KnownNas, *, at_prompt: bool) -> Typed
 
 
 def _device(station: bytes | None) -> str:
-    shown = escaped(station or b"", limit=_STATION_LIMIT)
-    return _STATION_PORT.sub("", shown).lower()
+    if not station:
+        return ""
+    shown = _STATION_PORT.sub("", escaped(station, limit=_STATION_OCTETS)).lower()
+    if len(shown) <= _STATION_LIMIT:
+        return shown
+    # Cut off alone, two stations that begin alike would be one, and share their periods.
+    return f"{shown[: _STATION_LIMIT - 17]}…{blake2b(shown.encode(), digest_size=8).hexdigest()}"

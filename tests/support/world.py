@@ -76,9 +76,14 @@ class TestUser:
         """Return the code that the authenticator shows, `offset` steps from now."""
         return code_at(step_at(time.time() if at is None else at, 30) + offset, self.seed, 6, Algorithm.SHA1)
 
-    def typed(self, offset: int = 0) -> bytes:
+    def typed(self, offset: int = 0, *, at: float | None = None) -> bytes:
         """Return password and code as one text."""
-        return (self.password + self.code(offset)).encode()
+        return (self.password + self.code(offset, at=at)).encode()
+
+    def wrong_code(self, *, at: float | None = None) -> str:
+        """Return digits that are no code of a step near the time."""
+        near = {self.code(offset, at=at) for offset in range(-3, 4)}
+        return next(digits for number in range(10) if (digits := str(number) * 6) not in near)
 
 
 @dataclass
@@ -110,11 +115,17 @@ class TestNas:
     __test__ = False
 
     def __init__(self, server: str, *, source: str = "127.0.0.1", secret: bytes = SECRET) -> None:
+        self.turn_to(server)
+        self.secret = secret
+        self.socket = socket.socket(
+            socket.AF_INET6 if ":" in server.rpartition(":")[0] else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        self.socket.bind((source, 0))
+
+    def turn_to(self, server: str) -> None:
+        """Ask another server from now on, from the same port."""
         host, _, port = server.rpartition(":")
         self._server = (host.strip("[]"), int(port))
-        self.secret = secret
-        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((source, 0))
 
     def request(
         self,
@@ -209,6 +220,7 @@ class World:
         password: str = "hunter2",
         *,
         enrolled: bool = True,
+        enrolled_before: bool = False,
         codes: int = 0,
         disabled: bool = False,
         watermark: int = 0,
@@ -216,9 +228,10 @@ class World:
         """Add a user, with a confirmed authenticator unless told otherwise."""
         seed = os.urandom(20)
         now = time.time()
+        generation = int(enrolled or enrolled_before or codes > 0)
         with self.database.writing() as connection:
             values = {"name": name, "password_hash": make_hash(password, profile=CHEAP), "disabled": disabled}
-            user_id = _inserted(connection, schema.users, **values, backup_generation=1, created_at=now)
+            user_id = _inserted(connection, schema.users, **values, backup_generation=generation, created_at=now)
             method_id = None
             if enrolled:
                 method_id = _inserted(
@@ -253,6 +266,34 @@ class World:
             sealed = self.keys.seal(secret, table="nas", column="secret", row=nas_id)
             connection.execute(update(schema.nas).where(schema.nas.c.id == nas_id).values(secret=sealed))
         return nas_id
+
+    def team(
+        self,
+        name: str = "ops",
+        *,
+        policy: str | None = None,
+        plan: str = "mfa",
+        realms: Sequence[str] = (),
+        profile: str | None = None,
+    ) -> int:
+        """Add a team, with realms of its own and a reply profile for everybody in it."""
+        with self.database.writing() as connection:
+            values = {"plan": plan, "policy": policy, "policy_version": int(policy is not None)}
+            team_id = _inserted(connection, schema.teams, name=name, created_at=time.time(), **values)
+            for realm in realms:
+                connection.execute(insert(schema.realms).values(name=realm, team_id=team_id))
+        if profile is not None:
+            self.profile(team_id, profile)
+        return team_id
+
+    def member(self, user: TestUser, team_id: int, role: str = "member") -> None:
+        """Give a user a place in a team."""
+        self.execute(insert(schema.memberships).values(user_id=user.id, team_id=team_id, role=role))
+
+    def profile(self, team_id: int, attributes: str, *, role: str | None = None, surface: str | None = None) -> None:
+        """Give a team a reply profile."""
+        values = {"team_id": team_id, "attributes": attributes, "role": role, "surface": surface}
+        self.execute(insert(schema.reply_profiles).values(**values))
 
     def execute(self, statement: Any) -> None:
         """Change rows as another program would."""
