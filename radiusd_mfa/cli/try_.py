@@ -15,7 +15,6 @@ from radiusd_mfa.cli.loopback import way_to
 from radiusd_mfa.cli.output import emit
 from radiusd_mfa.cli.packets import code_name, columns, described_packet, packet_text, paper
 from radiusd_mfa.cli.parameters import LABEL, USER
-from radiusd_mfa.cli.reasons import meaning
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.core.names import Username, escaped
@@ -24,6 +23,7 @@ from radiusd_mfa.server.client import PATIENCE, Client, ClientProblem, Exchange,
 from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter
 from radiusd_mfa.usecases.audit import entries as audit_entries
 from radiusd_mfa.usecases.ports import NasEntry
+from radiusd_mfa.usecases.reasons import meaning, remedy
 
 ROUNDS: Final = 8
 """Challenges that are answered; a server that asks for ever is left."""
@@ -119,7 +119,9 @@ def show_row(row: AuditEntry) -> None:
     style = {"accept": "green", "challenge": "yellow"}.get(row.outcome, "red")
     console = paper()
     console.print(f"Audit row {row.id}: {row.outcome}, {row.reason}", style=style)
-    console.print(f"  {meaning(row.reason)}", style="dim")
+    todo = remedy(row.reason, user=escaped(row.user or "USER"), nas=row.nas or "NAS")
+    for sentence in filter(None, (meaning(row.reason), todo)):
+        console.print(f"  {sentence}", style="dim")
 
 
 def _rounds(

@@ -12,10 +12,11 @@ import pyotp
 import pytest
 
 from radiusd_mfa.app import App
-from radiusd_mfa.cli import reading, reasons
+from radiusd_mfa.cli import reading
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.server.daemon import Daemon
+from radiusd_mfa.usecases import reasons
 from tests.conftest import CHEAP, Cli, Ran
 
 PASSWORD = "correct horse"
