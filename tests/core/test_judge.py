@@ -1,8 +1,8 @@
 """The decision as a table: what was typed, at which NAS, by whom, and what follows."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -10,103 +10,36 @@ from hypothesis import strategies as st
 
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, Nas, OpenChallenge, Person, StoredBackupCode
-from radiusd_mfa.core.judge import RETRANSMITTED_FOR, Question, Right, decide, examine
-from radiusd_mfa.core.names import Username
+from radiusd_mfa.core.judge import RETRANSMITTED_FOR, Question, examine
 from radiusd_mfa.core.readings import MOST_READINGS
 from radiusd_mfa.core.throttle import marked
 from radiusd_mfa.core.totp import Algorithm, code_at
-from radiusd_mfa.core.typed import Answer, Typed, answer, appended
+from radiusd_mfa.core.typed import Answer
 from radiusd_mfa.core.verdict import Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
 from radiusd_mfa.core.verification import Verification
-
-NOW: Final = 1_800_000_010.0
-STEP: Final = 60_000_000
-SEED: Final = b"twenty octets of it."
-METHOD: Final = Method(9, SEED, 6, 30, Algorithm.SHA1, watermark=STEP - 10)
-PASSWORD: Final = "hunter2"
-BACKUP: Final = BackupCode("ab", "3defgh4kmnp5q")
-FORGED: Final = BackupCode("ab", "3defgh4kmnp5r")  # the selector of a real code, another secret
-STRANGE: Final = BackupCode("xy", "3defgh4kmnp5q")  # no code of the user's begins like this
-TEXT: Final = b"textdige"
-EARLIER_TEXT: Final = b"othertxt"
-ALICE: Final = Person(1, "alice", f"hash of {PASSWORD}")
-STORED: Final = StoredBackupCode(4, "ab", f"hash of {BACKUP.canonical}")
-
-
-def code(offset: int = 0, *, method: Method = METHOD, at: float = NOW) -> str:
-    return code_at(int(at // method.period) + offset, method.seed, method.digits, method.algorithm)
-
-
-def wrong_code(length: int = 6) -> str:
-    """Return digits that are the code of no step near NOW."""
-    near = {code(offset) for offset in range(-3, 4)}
-    return next(digits for number in range(10) if (digits := str(number) * length) not in near)
-
-
-def plain(**columns: Any) -> Nas:
-    return Nas(3, "vpn", "vpn", **columns)
-
-
-CHALLENGING: Final = plain(challenge=True)
-OTP_ONLY: Final = plain(otp_only=True)
-
-
-def attempt(
-    text: str | bytes,
-    nas: Nas | None = None,
-    *,
-    user: str | None = "alice",
-    at: float = NOW,
-    state: bytes | None = None,
-    separators: str = "",
-) -> Attempt:
-    nas = nas or plain()
-    raw = text.encode() if isinstance(text, str) else text
-    at_prompt = state is not None or nas.otp_only
-    typed: Typed | Answer = (
-        answer(raw, (6, 8)) if at_prompt else appended(raw, digit_lengths=(6, 8), separators=separators)
-    )
-    name = None if user is None else Username(user)
-    return Attempt(b"r" * 16, at, nas, user or "", name, typed, TEXT, "de:vi:ce", state)
-
-
-def with_charge(facts: Facts, made: Attempt) -> Facts:
-    """Append the attempt's own charge, as the store does."""
-    return facts if facts.user is None else replace(facts, history=facts.history + str(made.charge))
-
-
-@dataclass
-class Asked:
-    """A verdict, and how many hashes it took."""
-
-    verdict: Verdict
-    hashes: int
-
-
-def judged(made: Attempt, facts: Facts, *, right_hash: Callable[[str, str], bool] | None = None) -> Asked:
-    """Run the whole decision, with hashes that can be read: `hash of TEXT`."""
-    matches = right_hash or (lambda text, stored: stored == f"hash of {text}")
-    facts = with_charge(facts, made)
-    question = examine(made, facts)
-    if isinstance(question, Verdict):
-        return Asked(question, 0)
-    hashes = 0
-    for hypothesis in question.hypotheses:
-        if question.passwords_count:
-            hashes += 1
-            if question.stored is None or not matches(hypothesis.password, question.stored):
-                continue
-        right = True
-        if isinstance(hypothesis.factor, StoredBackupCode):
-            hashes += 1
-            right = matches(hypothesis.backup_code, hypothesis.factor.hash)
-        return Asked(decide(made, facts, question, Right(hypothesis, code=right)), hashes)
-    return Asked(decide(made, facts, question, None), hashes)
-
-
-def verdict_of(made: Attempt, facts: Facts) -> Verdict:
-    return judged(made, facts).verdict
-
+from tests.support.judging import (
+    ALICE,
+    BACKUP,
+    CHALLENGING,
+    EARLIER_TEXT,
+    FORGED,
+    METHOD,
+    NOW,
+    OTP_ONLY,
+    PASSWORD,
+    SEED,
+    STEP,
+    STORED,
+    STRANGE,
+    TEXT,
+    attempt,
+    code,
+    judged,
+    plain,
+    verdict_of,
+    with_charge,
+    wrong_code,
+)
 
 ENROLLED: Final = Facts(user=ALICE, methods=(METHOD,), backup_codes=(STORED,))
 SPENT: Final = replace(ENROLLED, methods=(replace(METHOD, watermark=STEP),), backup_codes=(replace(STORED, used=True),))
@@ -117,6 +50,7 @@ STATES: Final[Mapping[str, Facts]] = {
     "unknown": Facts(),
     "disabled": replace(ENROLLED, user=replace(ALICE, disabled=True)),
     "no password": replace(ENROLLED, user=replace(ALICE, password_hash=None)),
+    "not a member": replace(ENROLLED, team_id=5),
     "unenrolled": Facts(user=ALICE),
     "throttled": replace(ENROLLED, history=THROTTLED_HISTORY),
     "known wrong": replace(ENROLLED, history=KNOWN_WRONG_HISTORY),
@@ -127,6 +61,7 @@ BARRED: Final = {
     "unknown": Reason.UNKNOWN_USER,
     "disabled": Reason.DISABLED,
     "no password": Reason.NO_PASSWORD,
+    "not a member": Reason.NOT_A_MEMBER,
     "throttled": Reason.THROTTLED,
     "known wrong": Reason.KNOWN_WRONG,
 }
@@ -435,8 +370,9 @@ def test_the_same_text_within_the_grace_is_accepted_again_and_spends_nothing() -
         (GRACE, replace(SPENT, verification=replace(DONE, at=NOW - 30.1))),
         (GRACE, replace(SPENT, verification=replace(DONE, at=NOW + 30.1))),
         (GRACE, replace(SPENT, verification=DONE, user=replace(ALICE, disabled=True))),
+        (GRACE, replace(SPENT, verification=DONE, team_id=5)),
     ],
-    ids=["no grace", "never signed in here", "another text", "too late", "clock went back", "disabled"],
+    ids=["no grace", "never signed in here", "another text", "too late", "clock went back", "disabled", "stranger"],
 )
 def test_nothing_else_is_a_retry(nas: Nas, facts: Facts) -> None:
     verdict = verdict_of(attempt(PASSWORD + code(), nas), facts)
@@ -451,7 +387,9 @@ def test_a_wrong_password_from_a_known_device_waits_apart() -> None:
 # How much a question costs.
 
 
-@pytest.mark.parametrize("state", ["unknown", "disabled", "no password", "throttled", "known wrong", "unenrolled"])
+@pytest.mark.parametrize("state", [*BARRED, "unenrolled"])
+    "state", ["unknown", "disabled", "no password", "not a member", "throttled", "known wrong", "unenrolled"]
+)
 @pytest.mark.parametrize(
     "text", ["letmein", "letmein" + wrong_code(), "letmein" + STRANGE.shown, "letmein" + STRANGE.canonical]
 )
