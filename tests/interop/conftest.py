@@ -9,6 +9,15 @@ APPEND = "127.0.0.1"
 CHALLENGE = "127.0.0.2"
 STRICT = "127.0.0.3"
 PROXIED = "127.0.0.4"
+TEAM = "127.0.0.5"
+POLICY = '[[require]]\nevery = "12h"\n'
+PROFILE = """
+Tunnel-Type:1 = "VLAN"
+Tunnel-Medium-Type:1 = "IEEE-802"
+Tunnel-Private-Group-Id:1 = "20"
+Filter-Id = "staff"
+Cisco-AVPair = "shell:priv-lvl=15"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +29,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     deployment.nas("challenge", CHALLENGE, "--challenge", "on")
     deployment.nas("strict", STRICT, "--message-authenticator", "require")
     deployment.nas("proxied", PROXIED, "--allow-proxy-state", "on")
+    deployment.command("team", "add", "staff")
+    deployment.command("policy", "apply", "staff", "-", stdin=POLICY)
+    deployment.command("profile", "set", "staff", "-", stdin=PROFILE)
+    deployment.nas("team", TEAM, "--team", "staff")
     with deployment.serving() as served:
         yield served
 

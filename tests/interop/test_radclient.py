@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import APPEND, CHALLENGE, PROXIED, STRICT
+from tests.interop.conftest import APPEND, CHALLENGE, PROXIED, STRICT, TEAM
 from tests.interop.deployment import SECRET, Server, User
 from tests.interop.relay import relaying
 from tests.interop.requirements import need
@@ -183,3 +183,38 @@ def test_a_lost_reply_comes_again_as_the_same_octets(
 def test_a_status_server_is_answered(radclient: Radclient) -> None:
     assert radclient.ask(APPEND, SIGNED, kind="status")[0] == "Access-Accept"
     assert radclient.ask(STRICT, SIGNED, kind="status")[0] == "Access-Accept"
+
+
+def test_a_team_reads_the_end_of_the_period_and_its_vlan_with_a_code_and_without(
+    server: Server, radclient: Radclient, user: User, audit: Audit
+) -> None:
+    assert radclient.ask(TEAM, *asks_for(user, user.typed()))[0] == "Access-Reject"
+    server.deployment.command("member", "add", "staff", user.name, "--role", "member")
+    for typed in (user.typed(), user.password):
+        name, answers = radclient.ask(TEAM, *asks_for(user, typed))
+        assert name == "Access-Accept"
+        assert 43_190 <= int(answers.pop("Session-Timeout")[0]) <= 43_200
+        assert answers.pop("Message-Authenticator")
+        assert answers == {
+            "Tunnel-Type:1": ["VLAN"],
+            "Tunnel-Medium-Type:1": ["IEEE-802"],
+            "Tunnel-Private-Group-Id:1": ["20"],
+            "Filter-Id": ["staff"],
+            "Cisco-AVPair": ["shell:priv-lvl=15"],
+            "Termination-Action": ["RADIUS-Request"],
+        }
+    assert audit() == [("reject", "not-a-member"), ("accept", "totp"), ("accept", "period")]
+
+
+def test_a_realm_is_the_team(server: Server, radclient: Radclient, user: User) -> None:
+    server.deployment.command("member", "add", "staff", user.name, "--role", "member")
+    for name in (f"{user.name}@staff", f"STAFF\\\\{user.name}"):
+        user_at = (f'User-Name = "{name}"', f'User-Password = "{user.typed()}"')
+        reply, answers = radclient.ask(APPEND, *user_at)
+        assert (reply, answers.get("Tunnel-Private-Group-Id:1")) == ("Access-Accept", ["20"])
+    server.deployment.command("member", "remove", "staff", user.name)
+    assert radclient.ask(APPEND, f'User-Name = "{user.name}@staff"', f'User-Password = "{user.password}"')[0] == (
+        "Access-Reject"
+    )
+    with_realm = server.deployment.command("audit", "list", "--kind", "sign-in")
+    assert [row["reason"] for row in with_realm[:3]] == ["not-a-member", "totp", "totp"]
