@@ -388,8 +388,6 @@ def test_a_wrong_password_from_a_known_device_waits_apart() -> None:
 
 
 @pytest.mark.parametrize("state", [*BARRED, "unenrolled"])
-    "state", ["unknown", "disabled", "no password", "not a member", "throttled", "known wrong", "unenrolled"]
-)
 @pytest.mark.parametrize(
     "text", ["letmein", "letmein" + wrong_code(), "letmein" + STRANGE.shown, "letmein" + STRANGE.canonical]
 )
