@@ -41,6 +41,13 @@ def credentials(name: Username) -> tuple[bytes, bytes | None]:
     return password, code or None
 
 
+def lines(*prompts: str) -> list[bytes]:
+    """Return a secret for each prompt: asked for at the terminal, or else as many lines of standard input."""
+    if sys.stdin.isatty():
+        return [secret(prompt, option="", from_stdin=False) for prompt in prompts]
+    return [line(prompt) for prompt in prompts]
+
+
 def line(option: str) -> bytes:
     """Return the next line of standard input without its line end; what follows is left for others to read."""
     raw = sys.stdin.buffer.readline(_MOST_OCTETS + 1)

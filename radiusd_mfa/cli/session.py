@@ -74,9 +74,17 @@ class Session:
 
     def actor(self, app: App) -> Actor:
         """Return who acts; with --as, after password and code. To be asked before anything else is read."""
+        actor = self.actor_or_claimant(app, alone=False)
+        assert not isinstance(actor, Claimant)  # noqa: S101 - the password alone was not enough
+        return actor
+
+    def actor_or_claimant(self, app: App, *, alone: bool) -> Actor | Claimant:
+        """Return who acts; with `alone` the password may be given without a code."""
         if self.acting is None:
             return OPERATOR
         password, code = reading.credentials(self.acting)
+        if alone and code is None:
+            return self.claimant(app, self.acting, password)
         return self._proved(acting.prove(Given(self.acting, password, code), door=app.door("cli")))
 
     def claimant(self, app: App, name: Username, password: bytes) -> Claimant:

@@ -49,12 +49,13 @@ def every(session: Session) -> None:
     emit(session, [_described(each) for each in found], lambda: table(headings, rows, empty=empty))
 
 
-@user.command("show", example="radiusd-mfa user show alice")
+@user.command("show", persons=True, example="radiusd-mfa user show alice")
 @click.argument("name", type=USER)
 @with_session
 def show(session: Session, name: Username) -> None:
     """Show a user, the user's teams and methods."""
-    details = granted(people.show(name, store=session.open().administration))
+    app = session.open()
+    details = granted(people.show(name, store=app.administration, clock=app.clock, actor=session.actor(app)))
     document = {
         **_described(details.user),
         "teams": [{"team": member.team, "role": member.role} for member in details.teams],

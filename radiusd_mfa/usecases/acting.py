@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from radiusd_mfa.core.facts import Attempt, Facts, Nas
-from radiusd_mfa.core.judge import NothingTyped, Right, decide, examine
+from radiusd_mfa.core.judge import Right, decide, examine
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.core.readings import NothingTyped
 from radiusd_mfa.core.totp import CODE_LENGTHS
 from radiusd_mfa.core.typed import appended
 from radiusd_mfa.core.verdict import Mark, Outcome, Reason, Verdict

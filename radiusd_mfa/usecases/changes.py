@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.actors import OPERATOR, Actor, Operator, Person
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant, Operator, Person
 from radiusd_mfa.usecases.admin_ports import NewAuditEntry
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.ports import Clock
@@ -33,7 +33,7 @@ class Change:
     user: str | None = None
     nas: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
-    actor: Actor = OPERATOR
+    actor: Actor | Claimant = OPERATOR
 
 
 Permit = Callable[[Books], Refusal | None]
@@ -96,12 +96,12 @@ def barred(change: Change, permit: Permit | None, books: Books) -> Refusal | Non
     match change.actor:
         case Operator():
             return None
-        case Person() as person:
+        case Person() | Claimant() as person:
             # In one order, so that two who act upon each other at once wait for each other, and see what was done.
             for name in sorted({person.name, change.user or person.name}):
                 books.people.lock(name)
             if not _is_still_there(person, books):
-                return Refusal(f"“{escaped(person.name)}” is disabled or removed, and can do nothing here.")
+                return Refusal(f"“{escaped(person.name)}” was changed meanwhile; prove anew who you are.")
             return only_the_operator(change) if permit is None else permit(books)
         case other:
             assert_never(other)
@@ -112,9 +112,11 @@ def only_the_operator(change: Change) -> Refusal:
     return Refusal(f"Only the operator of the machine may do this ({change.verb}); leave --as out, if that is you.")
 
 
-def _is_still_there(person: Person, books: Books) -> bool:
+def _is_still_there(person: Person | Claimant, books: Books) -> bool:
     found = books.people.find(person.name)
-    return found is not None and found.id == person.user_id and not found.disabled
+    if found is None or found.id != person.user_id or found.disabled:
+        return False
+    return not isinstance(person, Claimant) or found.password_hash == person.granted_to
 
 
 def unknown(what: str, name: str, known: Iterable[str], *, command: str) -> Refusal:

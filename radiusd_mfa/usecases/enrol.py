@@ -1,4 +1,4 @@
-"""Authenticators: set up, confirmed by a code, shown, deleted. Only a confirmed one ever lets anybody in (E1, I5)."""
+"""Authenticators: set up, confirmed by a code, shown. Only a confirmed one ever lets anybody in (E1, I5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,14 @@ from typing import Final
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import new_seed, otpauth_uri
-from radiusd_mfa.usecases.actors import OPERATOR, Actor
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
 from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
-from radiusd_mfa.usecases.codes import CodeSet, draw, keep, steps_of
-from radiusd_mfa.usecases.people import changed, nobody
+from radiusd_mfa.usecases.codes import CodeSet, draw, keep, steps_of, to_be_kept
+from radiusd_mfa.usecases.obligations import obligations_of
+from radiusd_mfa.usecases.people import changed, looked_up, nobody, only_oneself
+from radiusd_mfa.usecases.plans import refuse_set_up
 from radiusd_mfa.usecases.ports import Clock, Entropy
 
 MOST_WRONG_CODES: Final = 5
@@ -28,10 +30,12 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A method that counts from now on; the backup codes where it is the user's first."""
+    """A method whose code was right; the backup codes where it is the user's first."""
 
     method: int
     codes: CodeSet | None
+    counts: bool = True
+    """False: it counts once the user has acknowledged to have recorded the single recovery code (E3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +60,33 @@ def start(
     """Make an unconfirmed method; an earlier unconfirmed one is gone, confirmed ones stay as they are."""
     method = NewMethod(new_seed(entropy), label)
 
-    def work(user: User, books: Books) -> Enrolment:
-        # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
-        for abandoned in books.methods.summaries(user.id):
-            if not abandoned.confirmed:
-                books.methods.remove(abandoned.id)
-        method_id = books.methods.add(user.id, method, clock())
-        assert method_id is not None  # noqa: S101 - a seed that was drawn a moment ago is nobody's yet
-        uri = otpauth_uri(
-            method.seed,
-            issuer=issuer,
-            account=user.name,
-            digits=method.digits,
-            period=method.period,
-            algorithm=method.algorithm,
-        )
-        return Enrolment(method_id, uri)
+    def work(user: User, books: Books) -> Enrolment | Refusal:
+        return begin(user, method, books, issuer=issuer, at=clock())
 
-    return changed("mfa-enrol", name, work, store=store, clock=clock, actor=actor, label=label)
+    permit = only_oneself(actor)
+    return changed("mfa-enrol", name, work, store=store, clock=clock, actor=actor, permit=permit, label=label)
+
+
+def begin(user: User, method: NewMethod, books: Books, *, issuer: str, at: float) -> Enrolment | Refusal:
+    """Make an unconfirmed method within a change; refused where the plans of all teams are without MFA (E8)."""
+    refusal = refuse_set_up(user, books)
+    if refusal is not None:
+        return refusal
+    # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
+    for abandoned in books.methods.summaries(user.id):
+        if not abandoned.confirmed:
+            books.methods.remove(abandoned.id)
+    method_id = books.methods.add(user.id, method, at)
+    assert method_id is not None  # noqa: S101 - a seed that was drawn a moment ago is nobody's yet
+    uri = otpauth_uri(
+        method.seed,
+        issuer=issuer,
+        account=user.name,
+        digits=method.digits,
+        period=method.period,
+        algorithm=method.algorithm,
+    )
+    return Enrolment(method_id, uri)
 
 
 def confirm(
@@ -84,10 +97,14 @@ def confirm(
     hashing: Hashing,
     clock: Clock,
     entropy: Entropy,
-    actor: Actor = OPERATOR,
+    actor: Actor | Claimant = OPERATOR,
 ) -> Confirmed | Refusal:
-    """Let the unconfirmed method count once its code was given; the first one brings backup codes (E2)."""
-    fresh = draw(hashing=hashing, entropy=entropy) if _will_need_codes(name, code, store, clock()) else None
+    """Let the unconfirmed method count once its code was given; the first one brings backup codes (E2).
+
+    What it replaces goes in the same commit (I5). A single recovery code must be acknowledged first (E3).
+    """
+    count = _codes_to_come(name, code, store, clock())
+    fresh = draw(hashing=hashing, entropy=entropy, count=count) if count else None
 
     def work(user: User, books: Books) -> Confirmed | Refusal:
         methods = _unconfirmed(user, books)
@@ -99,63 +116,79 @@ def confirm(
         method, now = methods[-1], clock()
         # The highest step: one that a phone ahead of us shows must not be good for a sign-in later.
         step = max(steps_of(code, method, now), default=None)
-        if step is None or not books.methods.confirm(method.id, step, now):
+        if step is None:
+            return _wrong_code(user, method, books)
+        if fresh is not None and len(fresh.codes) == 1:
+            return _held(user, method, step, fresh, books)
+        if not books.methods.confirm(method.id, step, now):
             return _wrong_code(user, method, books)
         return _confirmed(user, method, books, fresh)
 
-    return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor)
+    permit = only_oneself(actor)
+    return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor, permit=permit)
 
 
-def show(name: Username, *, store: Administration) -> Overview | Refusal:
+def acknowledge(
+    name: Username, *, store: Administration, clock: Clock, actor: Actor | Claimant = OPERATOR
+) -> Confirmed | Refusal:
+    """Let the method count whose code was right, since the user says “I have safely recorded” (E3)."""
+
+    def work(user: User, books: Books) -> Confirmed | Refusal:
+        waiting = [method for method in _unconfirmed(user, books) if method.watermark > 0]
+        if not waiting or not books.codes.release(user.id):
+            return Refusal(
+                f"“{escaped(user.name)}” has no recovery code to be acknowledged; first: "
+                f"radiusd-mfa mfa confirm {escaped(user.name)}"
+            )
+        counts = books.methods.confirm_taken(waiting[-1].id, clock())
+        assert counts  # noqa: S101 - the user's row is locked since the method was found
+        _settle_in(user, waiting[-1], books)
+        return Confirmed(waiting[-1].id, None)
+
+    permit = only_oneself(actor)
+    return changed("mfa-recorded", name, work, store=store, clock=clock, actor=actor, permit=permit)
+
+
+def show(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Overview | Refusal:
     """Return what a user has set up."""
 
-    def work(books: Books) -> Overview | Refusal:
+    def look(books: Books) -> Overview | Refusal:
         user = books.people.find(name.text)
         if user is None:
             return nobody(name, books)
         return Overview(user.name, books.methods.summaries(user.id), books.codes.left(user.id))
 
-    return store.view(work)
-
-
-def delete(
-    name: Username, method_id: int | None, *, store: Administration, clock: Clock, actor: Actor = OPERATOR
-) -> MethodSummary | Refusal:
-    """Remove a method; with the last one the backup codes go, and what was let in by it ends with it."""
-
-    def work(user: User, books: Books) -> MethodSummary | Refusal:
-        methods = books.methods.summaries(user.id)
-        chosen = _chosen(user, methods, method_id)
-        if isinstance(chosen, Refusal):
-            return chosen
-        books.methods.remove(chosen.id)
-        books.people.forget_periods(user.id)
-        left = [method for method in methods if method.confirmed and method.id != chosen.id]
-        if not left:
-            books.codes.replace(user.id, ())
-        elif chosen.is_default:
-            books.methods.make_default(user.id, left[0].id)
-        return chosen
-
-    said = {} if method_id is None else {"method": method_id}
-    return changed("mfa-delete", name, work, store=store, clock=clock, actor=actor, **said)
+    return looked_up("mfa-show", name, look, store=store, clock=clock, actor=actor)
 
 
 def _unconfirmed(user: User, books: Books) -> Sequence[StoredMethod]:
     return [method for method in books.methods.of(user.id) if method.confirmed_at is None]
 
 
-def _will_need_codes(name: Username, code: str, store: Administration, now: float) -> bool:
-    """Look ahead, so that a wrong guess costs no ten hashes and the transaction doesn't wait for them."""
+def _codes_to_come(name: Username, code: str, store: Administration, now: float) -> int:
+    """Look ahead how many codes it brings, so that a wrong guess costs no hashes and no transaction waits for them."""
 
-    def look(books: Books) -> bool:
+    def look(books: Books) -> int:
         user = books.people.find(name.text)
         methods = books.methods.of(user.id) if user else ()
-        if any(method.confirmed_at is not None for method in methods):
-            return False
-        return any(steps_of(code, method, now) for method in methods)
+        waiting = [method for method in methods if method.confirmed_at is None]
+        if user is None or not waiting or not steps_of(code, waiting[-1], now):
+            return 0
+        return obligations_of(user.id, books).backup_codes if _is_new_start(waiting[-1], user, books) else 0
 
     return store.view(look)
+
+
+def _is_new_start(method: StoredMethod, user: User, books: Books) -> bool:
+    """Whether a method comes with codes of its own: the first one, or one that takes the place of all before (X3)."""
+    return method.replaces == 0 or not any(each.confirmed for each in books.methods.summaries(user.id))
+
+
+def _held(user: User, method: StoredMethod, step: int, fresh: CodeSet, books: Books) -> Confirmed | Refusal:
+    if not books.methods.take_code(method.id, step):
+        return _wrong_code(user, method, books)
+    books.codes.hold(user.id, to_be_kept(user, fresh, books))
+    return Confirmed(method.id, fresh, counts=False)
 
 
 def _wrong_code(user: User, method: StoredMethod, books: Books) -> Refusal:
@@ -173,23 +206,17 @@ def _wrong_code(user: User, method: StoredMethod, books: Books) -> Refusal:
     )
 
 
-def _confirmed(user: User, method: StoredMethod, books: Books, fresh: CodeSet | None) -> Confirmed | Refusal:
-    confirmed = [each for each in books.methods.summaries(user.id) if each.confirmed]
-    if len(confirmed) > 1:
-        return Confirmed(method.id, None)
-    books.methods.make_default(user.id, method.id)
+def _confirmed(user: User, method: StoredMethod, books: Books, fresh: CodeSet | None) -> Confirmed:
     if fresh is not None:
         keep(user, fresh, books)
+    elif method.replaces == 0:
+        books.codes.replace(user.id, ())
+    _settle_in(user, method, books)
     return Confirmed(method.id, fresh)
 
 
-def _chosen(user: User, methods: Sequence[MethodSummary], method_id: int | None) -> MethodSummary | Refusal:
-    ids = ", ".join(str(method.id) for method in methods)
-    if not methods:
-        return Refusal(f"“{escaped(user.name)}” has no method; there is nothing to delete.")
-    if method_id is None and len(methods) > 1:
-        return Refusal(f"“{escaped(user.name)}” has the methods {ids}; say which one with --method ID.")
-    chosen = next((method for method in methods if method_id in (None, method.id)), None)
-    if chosen is None:
-        return Refusal(f"“{escaped(user.name)}” has no method {method_id}; there are: {ids}.")
-    return chosen
+def _settle_in(user: User, method: StoredMethod, books: Books) -> None:
+    """See to a default, and let no link that was made before set up another method."""
+    if not any(each.is_default for each in books.methods.summaries(user.id)):
+        books.methods.make_default(user.id, method.id)
+    books.links.void(user.id)

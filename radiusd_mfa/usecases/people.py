@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from radiusd_mfa.core.names import Username, check_new_password, escaped, prepare_password
-from radiusd_mfa.usecases.actors import OPERATOR, Actor
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant, Person
 from radiusd_mfa.usecases.admin_ports import Member, MethodSummary, NewUser, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
-from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Permit, Refusal, recorded, unknown, viewed
+from radiusd_mfa.usecases.permissions import Permission, allowed, of_oneself
 from radiusd_mfa.usecases.ports import Clock
 
 T = TypeVar("T")
+UserPermit = Callable[[User, Books], Refusal | None]
+"""Says what a person lacks for a change of this user, None if nothing."""
 _EMAIL: Final = re.compile(r"[^\s@<>\",;:\\]{1,64}@[^\s@<>\",;:\\]{1,190}")
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -89,10 +92,10 @@ def everybody(*, store: Administration) -> Sequence[User]:
     return store.view(lambda books: books.people.all())
 
 
-def show(name: Username, *, store: Administration) -> UserDetails | Refusal:
+def show(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> UserDetails | Refusal:
     """Return all that may be shown of a user."""
 
-    def work(books: Books) -> UserDetails | Refusal:
+    def look(books: Books) -> UserDetails | Refusal:
         user = books.people.find(name.text)
         if user is None:
             return nobody(name, books)
@@ -103,7 +106,27 @@ def show(name: Username, *, store: Administration) -> UserDetails | Refusal:
             books.codes.left(user.id),
         )
 
-    return store.view(work)
+    return looked_up("user-show", name, look, store=store, clock=clock, actor=actor)
+
+
+def looked_up(
+    verb: str,
+    name: Username,
+    look: Callable[[Books], T | Refusal],
+    *,
+    store: Administration,
+    clock: Clock,
+    actor: Actor,
+) -> T | Refusal:
+    """Look at a user, which everybody may at oneself, and at others with a permission."""
+
+    def permit(user: User, books: Books) -> Refusal | None:
+        if isinstance(actor, Person) and actor.user_id == user.id:
+            return None
+        return allowed(actor, Permission.MEMBERS_VIEW, about=user, books=books)
+
+    change = Change(verb, user=name.text, actor=actor)
+    return viewed(change, look, store=store, clock=clock, permit=_about(name, permit))
 
 
 def disable(name: Username, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> User | Refusal:
@@ -160,17 +183,35 @@ def changed(
     *,
     store: Administration,
     clock: Clock,
-    actor: Actor,
+    actor: Actor | Claimant,
+    permit: UserPermit | None = None,
     **detail: object,
 ) -> T | Refusal:
-    """Do the work with the user's row locked, or refuse a name that nobody has."""
+    """Do the work with the user's row locked, or refuse a name that nobody has; a person needs the permit."""
 
     def with_user(books: Books) -> T | Refusal:
         user = books.people.lock(name.text)
         return nobody(name, books) if user is None else work(user, books)
 
     change = Change(verb, user=name.text, detail=detail, actor=actor)
-    return recorded(change, with_user, store=store, clock=clock)
+    return recorded(change, with_user, store=store, clock=clock, permit=_about(name, permit))
+
+
+def only_oneself(actor: Actor | Claimant) -> UserPermit:
+    """Permit what people do to their own account only."""
+    return lambda user, _books: of_oneself(actor, user)
+
+
+def _about(name: Username, permit: UserPermit | None) -> Permit | None:
+    if permit is None:
+        return None
+
+    def of_user(books: Books) -> Refusal | None:
+        user = books.people.find(name.text)
+        # To a person no other names are offered: they may be those of strangers.
+        return permit(user, books) if user is not None else Refusal(f"There is no user “{escaped(name.text)}”.")
+
+    return of_user
 
 
 def nobody(name: Username, books: Books) -> Refusal:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.actors import Actor, Operator, Person
+from radiusd_mfa.usecases.actors import Actor, Claimant, Operator, Person
 from radiusd_mfa.usecases.admin_ports import Member, Team, User
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Refusal
@@ -46,14 +46,14 @@ def allowed(actor: Actor, *permissions: Permission, about: Team | User, books: B
             assert_never(other)
 
 
-def of_oneself(actor: Actor, user: User) -> Refusal | None:
+def of_oneself(actor: Actor | Claimant, user: User) -> Refusal | None:
     """Refuse what people do to their own account only; an operator may do it for them."""
     match actor:
         case Operator():
             return None
-        case Person(user_id=user_id) if user_id == user.id:
+        case Person(user_id=user_id) | Claimant(user_id=user_id) if user_id == user.id:
             return None
-        case Person() as person:
+        case Person() | Claimant() as person:
             return Refusal(f"“{escaped(person.name)}” may do this only for “{escaped(person.name)}”.")
         case other:
             assert_never(other)

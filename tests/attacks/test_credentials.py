@@ -22,7 +22,7 @@ from radiusd_mfa.passwords.local import make_hash
 from radiusd_mfa.radius.wire import Code, PacketError
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.administration import AdministrationStore, OpenBooks
-from radiusd_mfa.usecases import codes, enrol, people
+from radiusd_mfa.usecases import codes, people, removal
 from radiusd_mfa.usecases.changes import Refusal
 from tests.support.clock import Clock
 from tests.support.taps import Tap, eventually
@@ -376,7 +376,7 @@ def remove(world: World) -> object:
 
 
 def delete_method(world: World) -> object:
-    return enrol.delete(ALICE, None, **administration(world))
+    return removal.delete(ALICE, None, **administration(world))
 
 
 def regenerate(world: World) -> object:

@@ -7,7 +7,7 @@ from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.passwords.local import verify
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import enrol
+from radiusd_mfa.usecases import enrol, removal
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import MOST_WRONG_CODES, Confirmed
 from tests.support.administered import Refuses, World
@@ -107,7 +107,7 @@ def test_one_code_confirms_once_however_many_ask_at_once(world: World) -> None:
 def test_with_the_last_method_go_backup_codes_and_all_that_it_let_in(world: World) -> None:
     user, made, _ = world.enrolled()
     world.signed_in_before(user)
-    gone = enrol.delete(user, None, **world.needs)
+    gone = removal.delete(user, None, **world.needs)
     assert not isinstance(gone, Refusal)
     assert gone.id == made.method
     for table in (schema.methods, schema.backup_codes, schema.verifications, schema.challenges):
@@ -119,9 +119,9 @@ def test_when_the_default_goes_another_confirmed_one_takes_its_place(world: Worl
     second = world.start(user, "tablet")
     world.confirm(user, world.code(second))
     world.start(user, "never confirmed")
-    refuses(enrol.delete(user, None, **world.needs), "--method ID")
-    refuses(enrol.delete(user, 999_999, **world.needs), "no method 999999")
-    assert not isinstance(enrol.delete(user, first.method, **world.needs), Refusal)
+    refuses(removal.delete(user, None, **world.needs), "--method ID")
+    refuses(removal.delete(user, 999_999, **world.needs), "no method 999999")
+    assert not isinstance(removal.delete(user, first.method, **world.needs), Refusal)
     assert [(method.label, method.is_default) for method in _stored(world, user)] == [
         ("tablet", True),
         ("never confirmed", False),
@@ -132,13 +132,13 @@ def test_when_the_default_goes_another_confirmed_one_takes_its_place(world: Worl
 def test_nothing_is_deleted_of_somebody_else(world: World, refuses: Refuses) -> None:
     _, made, _ = world.enrolled("alice")
     other = world.user("bob")
-    refuses(enrol.delete(other, made.method, **world.needs), "no method")
+    refuses(removal.delete(other, made.method, **world.needs), "no method")
     assert world.count(schema.methods) == 1
 
 
 def test_the_overview_shows_no_seed(world: World) -> None:
     user, made, _ = world.enrolled()
-    overview = enrol.show(user, store=world.app.administration)
+    overview = enrol.show(user, **world.needs)
     assert not isinstance(overview, Refusal)
     assert overview.backup_codes_left == 10
     secret = made.uri.partition("secret=")[2][:32]

@@ -96,7 +96,7 @@ def test_no_password_stands_in_the_audit_log_or_in_a_repr(world: World) -> None:
 
 def test_details_name_teams_methods_and_codes(world: World) -> None:
     user, _, _ = world.enrolled()
-    details = people.show(user, store=world.app.administration)
+    details = people.show(user, **world.needs)
     assert not isinstance(details, Refusal)
     assert [method.kind for method in details.methods] == ["totp"]
     assert details.backup_codes_left == 10
