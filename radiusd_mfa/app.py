@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.delivery.problems import SetUpProblem
+from radiusd_mfa.delivery.worker import Worker
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
@@ -27,12 +29,15 @@ from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.portal_sessions import PageSessionTable
+from radiusd_mfa.store.outbox_queue import OutboxQueue
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.acting import Door
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
+from radiusd_mfa.usecases.sms import Post
 
 __all__ = [
     "FAULTS",
@@ -60,8 +65,8 @@ class NotReadyProblem(Exception):
     """The database is not one that this program can work with; the sentence says which command helps."""
 
 
-UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem)
-"""What is raised where nothing can begin: the key file, the database or the dictionaries are not right."""
+UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem, SetUpProblem)
+"""What is raised where nothing can begin: the key file, the database, the dictionaries or templates are not right."""
 FAULTS: Final = (StoreFault, HashProblem)
 """What is raised where the database or the machine does not do what it should."""
 
@@ -164,6 +169,22 @@ class App:
         return NasTableReader(self.sign_in_database, self.keys)
 
     @cached_property
+    def post(self) -> Post:
+        """What it takes to send codes by SMS and to know them again."""
+        return Post(self.keys, self.entropy)
+
+    def delivery(self) -> Worker:
+        """Make a worker that delivers mail and SMS; raises SetUpProblem."""
+        from radiusd_mfa.delivery.office import open_office  # noqa: PLC0415 - templates are nothing to sign-ins
+
+        return open_office(self.config, OutboxQueue(self.database, self.keys), self.clock)
+
+    @cached_property
+    def page_sessions(self) -> PageSessionTable:
+        """The sessions of the pages."""
+        return PageSessionTable(self.database, self.keys)
+
+    @cached_property
     def dictionary(self) -> Dictionary:
         """The RADIUS attributes by name."""
         return Dictionary.load(dictionaries())
@@ -203,14 +224,14 @@ class App:
     def _kind_of(self, attribute: str) -> Kind:
         return self.dictionary.kind(attribute)  # loaded only where a NAS entry omits something
 
+    def _encode_profile(self, text: str) -> EncodedProfile:
+        return encode_profile(text, self.dictionary)  # loaded only where a team has a profile
+
     def close(self) -> None:
         """Give all database connections back."""
         self.database.close()
         if "sign_in_database" in self.__dict__:
             self.sign_in_database.close()
-    def _encode_profile(self, text: str) -> EncodedProfile:
-        return encode_profile(text, self.dictionary)  # loaded only where a team has a profile
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,18 +26,21 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "usecases": {"core"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},
+    # What waits to be delivered is a use case's word; the settings of mail and SMS are values.
+    "delivery": {"usecases", "config", "config_delivery", "private_files"},
     # `Config` and `Endpoint` are values; the pool is threads and knows no hash.
     "server": {"radius", "usecases", "core", "config", "passwords"},
-    "app": {"config", "keys", "passwords", "radius", "server", "store", "usecases"},
+    "app": {"config", "delivery", "keys", "passwords", "radius", "server", "store", "usecases"},
     # `try` and `demo` ask as a NAS does, and show packets.
-    "cli": {"app", "config", "core", "radius", "server", "usecases"},
-    "portal": {"app", "core", "usecases"},
+    "cli": {"app", "config", "core", "portal", "radius", "server", "usecases"},
+    "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
-_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "books")
+_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "books", "portal_ports")
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},
+    ("delivery", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in ("ports", "outbox_ports")},
     ("store", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in _STORED},
 }
 # Single names that cross where their room may not: the type of an argument of `App.open`.
@@ -45,10 +48,13 @@ CROSSING: Final = {("cli", "radiusd_mfa.passwords.local.Profile")}
 
 HOMES: Final[dict[str, set[str]]] = {
     "alembic": {"store"},
+    "apprise": {"delivery"},
     "argon2": {"passwords"},
     "bcrypt": {"passwords"},
     "click": {"cli"},
     "cryptography": {"keys"},
+    # The pages and the mails are templates of the same language.
+    "jinja2": {"delivery", "portal"},
     "libpass": {"passwords"},
     "passlib": {"passwords"},
     "precis_i18n": {"core"},
@@ -57,8 +63,10 @@ HOMES: Final[dict[str, set[str]]] = {
     "pyotp": {"core", "cli"},
     "pyrad": {"radius"},
     "rich": {"cli"},
-    "segno": {"cli"},
+    "segno": {"cli", "portal"},
     "sqlalchemy": {"store"},
+    "starlette": {"portal"},
+    "uvicorn": {"portal"},
 }
 # Time and chance are arguments there, and nothing waits, talks or writes.
 PURE: Final = ("core", "radius")
