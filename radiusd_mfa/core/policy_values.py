@@ -13,6 +13,7 @@ CONNECTION: Final = "connection"
 SHORTEST_PERIOD: Final = 60.0
 LONGEST_PERIOD: Final = 90 * 86_400.0
 FIRST_YEAR: Final = 2000
+LARGEST_SHOWN: Final = 10**12
 
 _SECONDS: Final = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
@@ -106,6 +107,7 @@ def _shown(value: object) -> str:
         case dict():
             return "a table"
         case int():
-            return "that number"
+            # Not every int has decimal digits: Python refuses more than 4,300 of them, and 0xfff... may be longer.
+            return str(value) if abs(value) < LARGEST_SHOWN else "a number of that size"
         case _:
             return f"“{escaped(str(value))}”"
