@@ -18,6 +18,8 @@ from radiusd_mfa.usecases.ports import Clock, Entropy
 
 MOST_WRONG_CODES: Final = 5
 """Wrong codes after which an unconfirmed method is removed: nobody confirms by guessing."""
+_EVERY_EARLIER_ONE: Final = 0
+"""What `replaces` says of a method that takes the place of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,17 @@ def start(
     store: Administration,
     clock: Clock,
     entropy: Entropy,
-    actor: Actor = OPERATOR,
+    actor: Actor | Claimant = OPERATOR,
 ) -> Enrolment | Refusal:
-    """Make an unconfirmed method; an earlier unconfirmed one is gone, confirmed ones stay as they are."""
+    """Make an unconfirmed method; an earlier unconfirmed one is gone, confirmed ones stay as they are.
+
+    Whoever has given a password only may set up the first one, and no other.
+    """
     method = NewMethod(new_seed(entropy), label)
 
     def work(user: User, books: Books) -> Enrolment | Refusal:
-        return begin(user, method, books, issuer=issuer, at=clock())
+        refusal = _beyond_a_claim(actor, method.replaces, user, books)
+        return refusal or begin(user, method, books, issuer=issuer, at=clock())
 
     permit = only_oneself(actor)
     return changed("mfa-enrol", name, work, store=store, clock=clock, actor=actor, permit=permit, label=label)
@@ -98,10 +104,12 @@ def confirm(
     clock: Clock,
     entropy: Entropy,
     actor: Actor | Claimant = OPERATOR,
+    recorded_first: bool = False,
 ) -> Confirmed | Refusal:
     """Let the unconfirmed method count once its code was given; the first one brings backup codes (E2).
 
-    What it replaces goes in the same commit (I5). A single recovery code must be acknowledged first (E3).
+    What it replaces goes in the same commit (I5). A single recovery code must be acknowledged first (E3), and with
+    `recorded_first` so must any number of codes.
     """
     count = _codes_to_come(name, code, store, clock())
     fresh = draw(hashing=hashing, entropy=entropy, count=count) if count else None
@@ -114,11 +122,14 @@ def confirm(
                 f"first: radiusd-mfa mfa enrol {escaped(user.name)}"
             )
         method, now = methods[-1], clock()
+        refusal = _beyond_a_claim(actor, method.replaces, user, books)
+        if refusal is not None:
+            return refusal
         # The highest step: one that a phone ahead of us shows must not be good for a sign-in later.
         step = max(steps_of(code, method, now), default=None)
         if step is None:
             return _wrong_code(user, method, books)
-        if fresh is not None and len(fresh.codes) == 1:
+        if fresh is not None and (recorded_first or len(fresh.codes) == 1):
             return _held(user, method, step, fresh, books)
         if not books.methods.confirm(method.id, step, now):
             return _wrong_code(user, method, books)
@@ -135,6 +146,9 @@ def acknowledge(
 
     def work(user: User, books: Books) -> Confirmed | Refusal:
         waiting = [method for method in _unconfirmed(user, books) if method.watermark > 0]
+        refusal = _beyond_a_claim(actor, waiting[-1].replaces, user, books) if waiting else None
+        if refusal is not None:
+            return refusal
         if not waiting or not books.codes.release(user.id):
             return Refusal(
                 f"“{escaped(user.name)}” has no recovery code to be acknowledged; first: "
@@ -159,6 +173,15 @@ def show(name: Username, *, store: Administration, clock: Clock, actor: Actor = 
         return Overview(user.name, books.methods.summaries(user.id), books.codes.left(user.id))
 
     return looked_up("mfa-show", name, look, store=store, clock=clock, actor=actor)
+
+
+def _beyond_a_claim(actor: Actor | Claimant, replaces: int | None, user: User, books: Books) -> Refusal | None:
+    """Refuse to add to what is there to whoever has given a password only; what a link allows replaces all (X3)."""
+    if not isinstance(actor, Claimant) or replaces == _EVERY_EARLIER_ONE:
+        return None
+    if not any(method.confirmed for method in books.methods.summaries(user.id)):
+        return None
+    return Refusal(f"“{escaped(user.name)}” has a second factor by now; sign in with it first.")
 
 
 def _unconfirmed(user: User, books: Books) -> Sequence[StoredMethod]:
