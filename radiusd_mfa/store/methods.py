@@ -96,6 +96,10 @@ class MethodTable:
         values = statement.values(watermark=step, last_request=None, last_used_at=at)
         return self._connection.execute(values).rowcount == 1
 
+    def rename(self, method_id: int, label: str) -> None:
+        """See `Methods.rename`."""
+        self._update(method_id, label=label)
+
     def make_default(self, user_id: int, method_id: int) -> None:
         """See `Methods.make_default`."""
         statement = update(schema.methods).where(_methods.user_id == user_id)

@@ -251,6 +251,10 @@ class Methods(Protocol):
         """Spend a step of a confirmed method; False if it was spent."""
         ...
 
+    def rename(self, method_id: int, label: str) -> None:
+        """Give a method another label."""
+        ...
+
     def make_default(self, user_id: int, method_id: int) -> None:
         """Make this one of the user's methods the default."""
         ...
