@@ -25,6 +25,7 @@ from radiusd_mfa.usecases.audit import entries as audit_entries
 from radiusd_mfa.usecases.ports import NasEntry
 from radiusd_mfa.usecases.reasons import meaning, remedy
 
+_LONGEST_STATION: Final = 253
 ROUNDS: Final = 8
 """Challenges that are answered; a server that asks for ever is left."""
 
@@ -48,14 +49,29 @@ class SignInTry:
         return "silence" if isinstance(reply, Silence) else code_name(reply.code).removeprefix("Access-").lower()
 
 
+def _station(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if len(value.encode(errors="surrogatepass")) > _LONGEST_STATION:
+        raise click.BadParameter(f"An attribute has at most {_LONGEST_STATION} octets.")
+    return value
+
+
 @click.command("try", cls=Command, example="radiusd-mfa try alice --nas localhost")
 @click.argument("user", type=USER)
 @click.option("--nas", type=LABEL, required=True, help="Ask as this NAS entry, with its shared secret.")
 @click.option("--server", metavar="ADDR:PORT", help="Where the server listens. Default: as configured.")
 @click.option("--text-stdin", is_flag=True, help="Read the secret text, and on further lines answers to challenges.")
+@click.option("--device", default="", callback=_station, metavar="STATION", help="Sent as Calling-Station-Id.")
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=PATIENCE, show_default=True, help="Seconds.")
 @with_session
-def try_(session: Session, user: Username, nas: str, server: str | None, text_stdin: bool, timeout: float) -> None:
+def try_(
+    session: Session,
+    user: Username,
+    nas: str,
+    server: str | None,
+    text_stdin: bool,
+    device: str,
+    timeout: float,
+) -> None:
     """Sign in over real RADIUS packets, and say why the server answered so; the wire never tells."""
     asked = None if server is None else _endpoint(server)
     app = session.open()
@@ -65,7 +81,7 @@ def try_(session: Session, user: Username, nas: str, server: str | None, text_st
     done = SignInTry(user, entry, target, before=last.id if last else 0)
     try:
         with Client(target, source=source, secret=entry.secret, expects_signed=_signs(entry)) as client:
-            for exchange in _rounds(client, user, entry, texts, timeout):
+            for exchange in _rounds(client, done, device, texts, timeout):
                 done.exchanges.append(exchange)
                 if not session.json:
                     _show(app, exchange)
@@ -125,12 +141,12 @@ def show_row(row: AuditEntry) -> None:
 
 
 def _rounds(
-    client: Client, user: Username, entry: NasEntry, texts: Iterator[bytes], patience: float
+    client: Client, asked: SignInTry, device: str, texts: Iterator[bytes], patience: float
 ) -> Iterator[Exchange]:
     """Ask, and answer challenges as long as there is something to answer with."""
     state: bytes | None = None
     for typed in islice(texts, ROUNDS):
-        given = named(user.text, nas=entry.nas.name, source=client.source.host, state=state)
+        given = named(asked.user.text, nas=asked.entry.nas.name, source=client.source.host, device=device, state=state)
         exchange = client.sign_in(typed, attributes=given, patience=patience)
         yield exchange
         reply = exchange.reply

@@ -137,9 +137,11 @@ class Client:
         )
 
 
-def named(user: str, *, nas: str, source: str, state: bytes | None = None) -> list[tuple[int, bytes]]:
-    """Return the attributes of a sign-in as a NAS sends them: who, from which NAS, and the State of a challenge."""
+def named(user: str, *, nas: str, source: str, device: str = "", state: bytes | None = None) -> list[tuple[int, bytes]]:
+    """Return the attributes of a sign-in as a NAS sends them: who, whence, and the State of a challenge."""
     packed = socket.inet_pton(socket.AF_INET6 if ":" in source else socket.AF_INET, source)
     address = (_NAS_IPV6_ADDRESS if ":" in source else _NAS_IP_ADDRESS, packed)
     given = [(Attribute.USER_NAME, user.encode()), address, (Attribute.NAS_IDENTIFIER, nas.encode())]
+    if device:
+        given.append((Attribute.CALLING_STATION_ID, device.encode()))
     return given if state is None else [*given, (Attribute.STATE, state)]

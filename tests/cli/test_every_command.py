@@ -40,6 +40,18 @@ LINES = {
     "mfa show": ("mfa", "show", "alice"),
     "mfa backup-codes": ("mfa", "backup-codes", "dave", "--without-code"),
     "mfa delete": ("mfa", "delete", "dave"),
+    "realm add": ("realm", "add", "corp.example", "--team", "ops"),
+    "realm list": ("realm", "list"),
+    "realm remove": ("realm", "remove", "lab"),
+    "policy show": ("policy", "show", "lab"),
+    "policy plan": ("policy", "plan", "ops", "preset:team-vpn"),
+    "policy apply": ("policy", "apply", "ops", "preset:team-vpn"),
+    "policy remove": ("policy", "remove", "lab", "--yes"),
+    "policy simulate": ("policy", "simulate", "ops", "preset:strict", "--days", "7"),
+    "profile set": ("profile", "set", "ops", "--role", "member", "-"),
+    "profile list": ("profile", "list", "ops"),
+    "profile remove": ("profile", "remove", "lab"),
+    "explain": ("explain", "carol", "--nas", "localhost"),
     "outbox list": ("outbox", "list"),
     "outbox retry": ("outbox", "retry", "--all"),
     "audit list": ("audit", "list"),
@@ -47,8 +59,12 @@ LINES = {
     "db status": ("db", "status"),
     "db upgrade": ("db", "upgrade"),
 }
-STDIN = {"user import": '{"username": "x", "password": "y"}\n', "mfa confirm": "000000\n"}
-OWN_TESTS = {"serve", "portal", "try", "demo", "init", "outbox run"}
+STDIN = {
+    "user import": '{"username": "x", "password": "y"}\n',
+    "mfa confirm": "000000\n",
+    "profile set": 'Filter-Id = "staff"\n',
+}
+OWN_TESTS = {"serve", "portal", "try", "demo", "init", "outbox run", "policy presets"}
 USERS = '{"username": "%s", "password": "p", "totp_secret": "GEZDGNBVGY3TQOJQ"}\n'
 EVERY = pytest.mark.parametrize("name", LINES)
 
@@ -67,7 +83,10 @@ def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Co
 
 @pytest.fixture
 def prepared(ready: Cli) -> Cli:
-    ready("team", "add", "ops")
+    for team in ("ops", "lab"):
+        ready("team", "add", team)
+    ready("policy", "apply", "lab", "preset:voluntary")
+    ready("profile", "set", "lab", "-", stdin="Class = 0x01")
     for name in ("alice", "carol"):
         ready("user", "add", name, "--password-stdin", stdin="correct horse")
     ready("member", "add", "ops", "carol", "--role", "member")
@@ -176,6 +195,17 @@ def test_an_unknown_option_is_wrong_usage(prepared: Cli, name: str) -> None:
         (("mfa", "show", "alcie"), "alice"),
         (("mfa", "delete", "alcie"), "alice"),
         (("mfa", "backup-codes", "alcie", "--without-code"), "alice"),
+        (("realm", "add", "corp", "--team", "obs"), "ops"),
+        (("realm", "remove", "obs"), "ops"),
+        (("policy", "show", "obs"), "ops"),
+        (("policy", "show", "obs", "--history"), "ops"),
+        (("policy", "plan", "obs", "preset:strict"), "ops"),
+        (("policy", "apply", "obs", "preset:strict"), "ops"),
+        (("policy", "remove", "obs", "--yes"), "ops"),
+        (("policy", "simulate", "obs", "preset:strict"), "ops"),
+        (("profile", "remove", "obs"), "ops"),
+        (("profile", "list", "obs"), "ops"),
+        (("explain", "alice", "--nas", "lcalhost"), "localhost"),
     ],
 )
 def test_a_name_that_nobody_has_is_refused_with_the_one_that_may_be_meant(
