@@ -4,13 +4,13 @@ All teams together, the strictest of each: who belongs to two teams owes somethi
 Knows no SQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.policy import ROLES, T0, USUAL_BACKUP_CODES, Mode, Policy
 from radiusd_mfa.usecases.books import Books
-from radiusd_mfa.usecases.policies import in_force
+from radiusd_mfa.usecases.plans import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ def obligations_of(user_id: int, books: Books) -> Obligations:
         backup_codes=min((policy.backup_codes for _, _, policy in asked), default=USUAL_BACKUP_CODES),
         reveal=bool(asked) and all(policy.reveal for _, _, policy in asked),
     )
+
+
+def conceal_where_off(user_ids: Iterable[int], books: Books) -> None:
+    """Forget which codes were kept to be seen again of users whose teams no longer all allow it: hashes remain (K5)."""
+    for user_id in user_ids:
+        if not obligations_of(user_id, books).reveal:
+            books.codes.conceal(user_id)
 
 
 def _requires(policy: Policy, role: str) -> bool:

@@ -6,18 +6,25 @@ A policy in the database holds whatever the plan says: nothing here may ever ope
 from typing import Final
 
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.core.policy import NO_MFA
+from radiusd_mfa.core.policy import NO_MFA, Policy, rules_at_sign_in
 from radiusd_mfa.usecases.admin_ports import Team, User
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Refusal
 
 MFA: Final = "mfa"
 PLANS: Final = (MFA, NO_MFA)
+NOBODY: Final = Policy(rules=())
+"""What holds in a team whose plan is without MFA and that has no policy."""
 
 
 def lacks_mfa(team: Team) -> bool:
     """Whether nobody needs a second factor for this team: its plan has none, and no policy says otherwise."""
     return team.plan == NO_MFA and team.policy is None
+
+
+def in_force(team: Team) -> Policy:
+    """Return what holds in a team: its policy, T0 where it has none or one that nobody understands."""
+    return NOBODY if lacks_mfa(team) else rules_at_sign_in(team.policy)
 
 
 def refuse_policy(team: Team) -> Refusal | None:

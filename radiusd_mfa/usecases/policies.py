@@ -15,15 +15,14 @@ from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import PolicyVersion, Standing, Team
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Change, Refusal, recorded, viewed
+from radiusd_mfa.usecases.obligations import conceal_where_off
 from radiusd_mfa.usecases.permissions import Permission, with_own_mfa
-from radiusd_mfa.usecases.plans import lacks_mfa, refuse_policy
+from radiusd_mfa.usecases.plans import in_force, refuse_policy
 from radiusd_mfa.usecases.policy_effects import RoleEffect, effects, is_ready
 from radiusd_mfa.usecases.ports import Clock
 from radiusd_mfa.usecases.teams import no_team, permit_in
 
 T = TypeVar("T")
-NOBODY: Final = Policy(rules=())
-"""What holds in a team whose plan is without MFA and that has no policy."""
 SHOWN: Final = 20
 """Names that a sentence lists; the rest is counted."""
 
@@ -165,11 +164,6 @@ def remove(
     return _changed("policy-remove", name, work, store=store, clock=clock, actor=actor, detail={})
 
 
-def in_force(team: Team) -> Policy:
-    """Return what holds in a team: its policy, T0 where it has none or one that nobody understands."""
-    return NOBODY if lacks_mfa(team) else rules_at_sign_in(team.policy)
-
-
 def listed(names: Sequence[str]) -> str:
     """Return names for a sentence, the rest counted."""
     shown = ", ".join(escaped(name) for name in names[:SHOWN])
@@ -201,7 +195,10 @@ def _replaced(
     if objections:
         return Refusal(" ".join(objections))
     version = books.policies.replace(team.id, text, expected=team.policy_version, at=now, actor=actor.shown)
-    return _stale(team) if version is None else Applied(team.name, version, effects(policy, standings, now=now))
+    if version is None:
+        return _stale(team)
+    conceal_where_off([standing.user_id for standing in standings], books)
+    return Applied(team.name, version, effects(policy, standings, now=now))
 
 
 def _objections(team: Team, policy: Policy, standings: Sequence[Standing], actor: Actor, books: Books) -> Sequence[str]:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from radiusd_mfa.core.names import NameProblem, Username, escaped, prepare_realm
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.admin_ports import Member, Team, User
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import Change, Permit, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Permit, Refusal, recorded, unknown, viewed
+from radiusd_mfa.usecases.obligations import conceal_where_off
 from radiusd_mfa.usecases.people import nobody
 from radiusd_mfa.usecases.permissions import Permission, allowed
 from radiusd_mfa.usecases.plans import refuse_plan
@@ -96,38 +97,63 @@ def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPE
                 f"Team “{name}” has the NAS entries {', '.join(nas)}; give them another team first: "
                 f"radiusd-mfa nas set {nas[0]} --team TEAM"
             )
+        people = [standing.user_id for standing in books.teams.standings(team.id)]
         books.teams.remove(team.id)
+        conceal_where_off(people, books)
         return team
 
     return _changed("team-remove", name, work, store=store, clock=clock, actor=actor)
 
 
 def add_member(
-    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: Actor = OPERATOR
+    team: str,
+    user: Username,
+    *,
+    role: str,
+    permissions: Sequence[str] = (),
+    store: Administration,
+    clock: Clock,
+    actor: Actor = OPERATOR,
 ) -> Member | Refusal:
-    """Make a user a member of a team."""
+    """Make a user a member of a team, with permissions beyond those of the role."""
 
     def work(found: Team, person: User, books: Books) -> Member | Refusal:
         if not books.teams.add_member(found.id, person.id, role):
             return Refusal(
                 f"“{escaped(person.name)}” is in team “{team}” already; to change the role: radiusd-mfa member set"
             )
-        return Member(team, person.name, role)
+        books.teams.set_permissions(found.id, person.id, permissions)
+        conceal_where_off([person.id], books)
+        return _member(found, person, books)
 
-    return _changed_member("member-add", team, user, work, store=store, clock=clock, actor=actor, role=role)
+    said: dict[str, Any] = {"role": role} | ({"permissions": sorted(permissions)} if permissions else {})
+    return _changed_member("member-add", team, user, work, store=store, clock=clock, actor=actor, **said)
 
 
-def set_role(
-    team: str, user: Username, *, role: str, store: Administration, clock: Clock, actor: Actor = OPERATOR
+def set_member(
+    team: str,
+    user: Username,
+    *,
+    role: str | None = None,
+    permissions: Sequence[str] | None = None,
+    store: Administration,
+    clock: Clock,
+    actor: Actor = OPERATOR,
 ) -> Member | Refusal:
-    """Give a member another role."""
+    """Give a member another role, other permissions, or both; None: as before."""
 
     def work(found: Team, person: User, books: Books) -> Member | Refusal:
-        if not books.teams.set_role(found.id, person.id, role):
+        if not books.teams.members(team_id=found.id, user_id=person.id):
             return _no_member(team, person)
-        return Member(team, person.name, role)
+        if role is not None:
+            books.teams.set_role(found.id, person.id, role)
+        if permissions is not None:
+            books.teams.set_permissions(found.id, person.id, permissions)
+        return _member(found, person, books)
 
-    return _changed_member("member-set", team, user, work, store=store, clock=clock, actor=actor, role=role)
+    said: dict[str, Any] = {} if role is None else {"role": role}
+    said |= {} if permissions is None else {"permissions": sorted(permissions)}
+    return _changed_member("member-set", team, user, work, store=store, clock=clock, actor=actor, **said)
 
 
 def remove_member(
@@ -139,21 +165,26 @@ def remove_member(
         if not books.teams.remove_member(found.id, person.id):
             return _no_member(team, person)
         books.people.forget_periods(person.id)
+        conceal_where_off([person.id], books)
         return Member(team, person.name, "")
 
     return _changed_member("member-remove", team, user, work, store=store, clock=clock, actor=actor)
 
 
-def members(*, team: str | None, store: Administration) -> Sequence[Member] | Refusal:
+def members(
+    *, team: str | None, store: Administration, clock: Clock, actor: Actor = OPERATOR
+) -> Sequence[Member] | Refusal:
     """Return the members of a team, or of all."""
 
-    def work(books: Books) -> Sequence[Member] | Refusal:
+    def look(books: Books) -> Sequence[Member] | Refusal:
         if team is None:
             return books.teams.members()
         found = books.teams.find(team)
         return no_team(team, books) if found is None else books.teams.members(team_id=found.id)
 
-    return store.view(work)
+    change = Change("member-list", detail={"team": team}, actor=actor)
+    permit = None if team is None else permit_in(team, Permission.MEMBERS_VIEW, actor=actor)
+    return viewed(change, look, store=store, clock=clock, permit=permit)
 
 
 def no_team(name: str, books: Books) -> Refusal:
@@ -169,6 +200,11 @@ def permit_in(name: str, *permissions: Permission, actor: Actor) -> Permit:
         return no_team(name, books) if team is None else allowed(actor, *permissions, about=team, books=books)
 
     return permit
+
+
+def _member(team: Team, person: User, books: Books) -> Member:
+    (found,) = books.teams.members(team_id=team.id, user_id=person.id)
+    return found
 
 
 def _no_member(team: str, person: User) -> Refusal:

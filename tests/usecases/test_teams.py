@@ -23,11 +23,11 @@ def test_a_name_that_would_need_quoting_is_refused(text: str) -> None:
 def test_a_member_is_one_once_and_has_one_role(world: World, refuses: Refuses) -> None:
     user = world.user()
     teams.add("ops", plan="mfa", **world.needs)
-    refuses(teams.set_role("ops", user, role="admin", **world.needs), "not in team")
+    refuses(teams.set_member("ops", user, role="admin", **world.needs), "not in team")
     refuses(teams.remove_member("ops", user, **world.needs), "not in team")
     teams.add_member("ops", user, role="member", **world.needs)
     refuses(teams.add_member("ops", user, role="owner", **world.needs), "already")
-    teams.set_role("ops", user, role="admin", **world.needs)
+    teams.set_member("ops", user, role="admin", **world.needs)
     details = teams.show("ops", store=world.app.administration)
     assert not isinstance(details, Refusal)
     assert [(member.user, member.role) for member in details.members] == [("alice", "admin")]
@@ -42,7 +42,7 @@ def test_a_team_or_user_that_there_is_not_is_refused_with_the_one_that_may_be_me
     refuses(teams.add_member("ops", Username.parse("alicia"), role="member", **world.needs), "is alice meant?")
     refuses(teams.set_plan("obs", "mfa", **world.needs), "is ops meant?")
     refuses(teams.remove("zzz", **world.needs), "team list")
-    refuses(teams.members(team="obs", store=world.app.administration), "is ops meant?")
+    refuses(teams.members(team="obs", **world.needs), "is ops meant?")
     refuses(teams.show("obs", store=world.app.administration), "is ops meant?")
 
 
