@@ -62,7 +62,7 @@ def _entries(app: App, nas: str | None) -> Sequence[NasEntry]:
         return sorted(found, key=lambda entry: entry.nas.name)
     chosen = [entry for entry in found if entry.nas.name == nas]
     if not chosen:
-        granted(entries.show(nas, store=app.administration))
+        granted(entries.show(nas, store=app.administration, clock=app.clock))
         raise click.ClickException(f"The secret of NAS entry “{nas}” can't be opened: radiusd-mfa keys status")
     return chosen
 

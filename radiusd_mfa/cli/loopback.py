@@ -26,7 +26,7 @@ def way_to(name: str, app: App, *, asked: Endpoint | None) -> tuple[NasEntry, st
     table = app.nas_store.read()
     entry = next((each for each in table if each.nas.name == name), None)
     if entry is None:
-        granted(entries.show(name, store=app.administration))
+        granted(entries.show(name, store=app.administration, clock=app.clock))
         raise Failed(f"The secret of NAS entry “{name}” can't be opened: radiusd-mfa keys status", REFUSED)
     target = asked or configured_server(app.config, version=entry.network.version)
     if ip_address(target.host).version != entry.network.version:

@@ -60,7 +60,9 @@ def nas() -> None:
     """Say which network devices and servers may ask, from where, and with which secret."""
 
 
-@nas.command("add", example="radiusd-mfa nas add office --address 192.0.2.0/24 --surface vpn --generate-secret")
+@nas.command(
+    "add", persons=True, example="radiusd-mfa nas add office --address 192.0.2.0/24 --surface vpn --generate-secret"
+)
 @click.argument("name", type=LABEL)
 @click.option("--address", type=RANGE, required=True, help="Address or CIDR range, IPv4 or IPv6.")
 @click.option("--surface", type=click.Choice(SURFACES), required=True, help="What people sign in to there.")
@@ -69,12 +71,13 @@ def nas() -> None:
 def add(session: Session, /, name: str, **options: Any) -> None:  # noqa: ANN401 - the options above
     """Make an entry. The secret is asked for, unless an option says where it comes from."""
     app = session.open()
+    actor = session.actor(app)
     wanted = _wanted(name, options, app, needs_secret=True)
-    written = granted(entries.add(wanted, store=app.administration, clock=app.clock))
+    written = granted(entries.add(wanted, store=app.administration, clock=app.clock, actor=actor))
     _show_written(session, written, wanted, generated=options["generate_secret"], verb="added")
 
 
-@nas.command("set", example="radiusd-mfa nas set office --challenge on")
+@nas.command("set", persons=True, example="radiusd-mfa nas set office --challenge on")
 @click.argument("name", type=LABEL)
 @click.option("--address", type=RANGE, help="Address or CIDR range, IPv4 or IPv6.")
 @click.option("--surface", type=click.Choice(SURFACES), help="What people sign in to there.")
@@ -85,8 +88,9 @@ def change(session: Session, /, name: str, **options: Any) -> None:  # noqa: ANN
     if not any(value if name in _FLAGS else value is not None for name, value in options.items()):
         raise click.UsageError("Nothing to change was named; the options are in: radiusd-mfa nas set --help")
     app = session.open()
+    actor = session.actor(app)
     wanted = _wanted(name, options, app, needs_secret=False)
-    written = granted(entries.change(wanted, store=app.administration, clock=app.clock))
+    written = granted(entries.change(wanted, store=app.administration, clock=app.clock, actor=actor))
     _show_written(session, written, wanted, generated=options["generate_secret"], verb="changed")
 
 
@@ -111,22 +115,24 @@ def every(session: Session) -> None:
     emit(session, [described(row) for row in rows], lambda: table(headings, cells, empty=empty))
 
 
-@nas.command("show", example="radiusd-mfa nas show office")
+@nas.command("show", persons=True, example="radiusd-mfa nas show office")
 @click.argument("name", type=LABEL)
 @with_session
 def show(session: Session, name: str) -> None:
     """Show an entry with all its settings; the secret is never shown."""
-    row = granted(entries.show(name, store=session.open().administration))
+    app = session.open()
+    row = granted(entries.show(name, store=app.administration, clock=app.clock, actor=session.actor(app)))
     emit(session, described(row), lambda: _print(row))
 
 
-@nas.command("remove", example="radiusd-mfa nas remove office")
+@nas.command("remove", persons=True, example="radiusd-mfa nas remove office")
 @click.argument("name", type=LABEL)
 @with_session
 def remove(session: Session, name: str) -> None:
     """Remove an entry; its packets are dropped from then on."""
     app = session.open()
-    row = granted(entries.remove(name, store=app.administration, clock=app.clock))
+    actor = session.actor(app)
+    row = granted(entries.remove(name, store=app.administration, clock=app.clock, actor=actor))
     emit(session, {"removed": row.name}, lambda: say(f"NAS entry {row.name} ({row.settings.address}) is removed."))
 
 

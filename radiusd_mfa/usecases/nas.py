@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from radiusd_mfa.core.backup_codes import ALPHABET
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.usecases.actors import OPERATOR, Actor
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Operator
 from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
 from radiusd_mfa.usecases.books import Administration, Books
-from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
+from radiusd_mfa.usecases.changes import Change, Permit, Refusal, recorded, unknown, viewed
+from radiusd_mfa.usecases.permissions import Permission, allowed
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.teams import no_team
 
@@ -108,7 +109,8 @@ def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = O
             return _taken(wanted.name, placed.address, others)
         return _written(wanted, others, books)
 
-    return recorded(_change("nas-add", wanted, settings, actor), work, store=store, clock=clock)
+    change = _change("nas-add", wanted, settings, actor)
+    return recorded(change, work, store=store, clock=clock, permit=_permit(wanted, actor))
 
 
 def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> Written | Refusal:
@@ -129,7 +131,8 @@ def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor 
             books.nas.set_secret(entry.id, wanted.secret)
         return _written(wanted, others, books)
 
-    return recorded(_change("nas-set", wanted, wanted.settings, actor), work, store=store, clock=clock)
+    change = _change("nas-set", wanted, wanted.settings, actor)
+    return recorded(change, work, store=store, clock=clock, permit=_permit(wanted, actor))
 
 
 def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> NasRow | Refusal:
@@ -142,22 +145,60 @@ def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPE
         books.nas.remove(entry.id)
         return entry
 
-    return recorded(Change("nas-remove", nas=name, actor=actor), work, store=store, clock=clock)
+    change, permit = Change("nas-remove", nas=name, actor=actor), _permit(Wanted(name, {}), actor)
+    return recorded(change, work, store=store, clock=clock, permit=permit)
 
 
-def show(name: str, *, store: Administration) -> NasRow | Refusal:
+def show(name: str, *, store: Administration, clock: Clock, actor: Actor = OPERATOR) -> NasRow | Refusal:
     """Return an entry, without its secret."""
 
-    def work(books: Books) -> NasRow | Refusal:
+    def look(books: Books) -> NasRow | Refusal:
         entry = next((each for each in books.nas.all() if each.name == name), None)
         return no_nas(name, books) if entry is None else entry
 
-    return store.view(work)
+    change, permit = Change("nas-show", nas=name, actor=actor), _permit(Wanted(name, {}), actor)
+    return viewed(change, look, store=store, clock=clock, permit=permit)
 
 
 def every(*, store: Administration) -> Sequence[NasRow]:
     """Return all entries by name."""
     return store.view(lambda books: books.nas.all())
+
+
+def _permit(wanted: Wanted, actor: Actor) -> Permit:
+    """Return what says whether the actor may write this entry: as it is, as it will be, and where it lies."""
+
+    def permit(books: Books) -> Refusal | None:
+        entries = books.nas.all()
+        entry = next((each for each in entries if each.name == wanted.name), None)
+        teams = [entry.team] if entry else []
+        if wanted.team is not None or entry is None:
+            teams.append(wanted.team)
+        for team in teams:
+            lacking = _lacking(team, actor, books)
+            if lacking is not None:
+                return lacking
+        return _over_others(wanted, teams, [each for each in entries if each is not entry], actor)
+
+    return permit
+
+
+def _lacking(team: str | None, actor: Actor, books: Books) -> Refusal | None:
+    found = books.teams.find(team) if team else None
+    if found is None:
+        return Refusal("A NAS entry that has no team serves all of them, so only the operator may see to it.")
+    return allowed(actor, Permission.NAS_WRITE, about=found, books=books)
+
+
+def _over_others(wanted: Wanted, teams: Sequence[str | None], others: Sequence[NasRow], actor: Actor) -> Refusal | None:
+    """Refuse a person a range inside another team's: the longer prefix would take that team's devices over."""
+    if isinstance(actor, Operator) or "address" not in wanted.settings:
+        return None
+    mine = ip_network(wanted.settings["address"])
+    foreign = [each.name for each in others if each.team not in teams and _overlap(mine, each.settings.address)]
+    if not foreign:
+        return None
+    return Refusal(f"The range {mine} overlaps that of “{foreign[0]}”, which is not the team's; ask the operator.")
 
 
 def no_nas(name: str, books: Books) -> Refusal:

@@ -106,9 +106,9 @@ def test_a_generated_secret_has_32_characters_of_5_bits() -> None:
 
 def test_a_change_leaves_what_was_not_named(world: World) -> None:
     _add(world, _wanted(challenge=True, omit=("Session-Timeout",)))
-    before = nas.show("gate", store=world.app.administration)
+    before = nas.show("gate", **world.needs)
     nas.change(Wanted("gate", {"retry_grace": 5.0}), **world.needs)
-    after = nas.show("gate", store=world.app.administration)
+    after = nas.show("gate", **world.needs)
     assert not isinstance(before, Refusal)
     assert not isinstance(after, Refusal)
     assert after.settings.retry_grace == 5.0
