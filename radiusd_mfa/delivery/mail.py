@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -56,7 +57,7 @@ class MailCarrier:
         try:
             with _told(self._server):
                 connection = self._connection()
-                connection.send_message(message, self._sender.addr_spec, [_envelope(claimed.recipient)])
+                connection.send_message(message, self._sender.addr_spec, [_address(claimed.recipient)])
         except BaseException:
             self._drop()
             raise
@@ -103,7 +104,7 @@ def message_of(letter: Letter, claimed: Claimed, sender: Address) -> EmailMessag
     """Write a letter as a message with a plain and an HTML body."""
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = Address(addr_spec=_envelope(claimed.recipient))
+    message["To"] = Address(addr_spec=_address(claimed.recipient))
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(datetime.fromtimestamp(int(claimed.created_at), UTC))
     message["Message-ID"] = f"<{claimed.message_id}@{sender.domain}>"
@@ -113,13 +114,13 @@ def message_of(letter: Letter, claimed: Claimed, sender: Address) -> EmailMessag
     return message
 
 
-def _envelope(recipient: str) -> str:
-    """Return an address with its domain as the network knows it (RFC 5891); the rest is SMTPUTF8's where it must be."""
+def _address(recipient: str) -> str:
+    """Return an address with its domain as the network knows it (RFC 5891); raises DeliveryProblem."""
     local, _, domain = recipient.rpartition("@")
     try:
-        return f"{local}@{domain.encode('idna').decode('ascii')}"
-    except UnicodeError:
-        raise DeliveryProblem("the domain of the address can't be one") from None
+        return Address(addr_spec=f"{local}@{domain.encode('idna').decode('ascii')}").addr_spec
+    except (ValueError, IndexError, MessageError):
+        raise DeliveryProblem("the address is none that mail can be sent to") from None
 
 
 @contextmanager
