@@ -74,6 +74,14 @@ def test_the_most_specific_profile_is_sent_alone(world: World, site: Site) -> No
     assert [filters(nas.ask("member", b"hunter2")) for nas in (vpn, router)] == [["None vpn"], ["None None"]]
 
 
+def test_a_profile_for_the_role_goes_before_one_for_the_surface(world: World, site: Site) -> None:
+    team_id = world.team(policy="require = []\n")
+    for role, surface in ((None, "vpn"), ("member", None)):
+        world.profile(team_id, f'Filter-Id = "{role} {surface}"', role=role, surface=surface)
+    member(world, team_id, enrolled=False)
+    assert filters(site(team_id).ask("alice", b"hunter2")) == ["member None"]
+
+
 def test_a_profile_of_another_role_or_surface_is_not_sent(world: World, site: Site) -> None:
     team_id = world.team(policy="require = []\n")
     world.profile(team_id, 'Filter-Id = "owners"', role="owner")
