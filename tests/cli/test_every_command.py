@@ -40,6 +40,10 @@ LINES = {
     "mfa show": ("mfa", "show", "alice"),
     "mfa backup-codes": ("mfa", "backup-codes", "dave", "--without-code"),
     "mfa delete": ("mfa", "delete", "dave"),
+    "mfa reset": ("mfa", "reset", "dave", "--show-link"),
+    "mfa redeem": ("mfa", "redeem", "alice"),
+    "mfa disable": ("mfa", "disable", "dave", "--yes"),
+    "mfa revoke": ("mfa", "revoke", "dave", "--now"),
     "realm add": ("realm", "add", "corp.example", "--team", "ops"),
     "realm list": ("realm", "list"),
     "realm remove": ("realm", "remove", "lab"),
@@ -104,8 +108,8 @@ def test_every_command_has_a_line_here() -> None:
 def test_a_command_prints_one_json_document_wherever_json_stands(prepared: Cli, name: str) -> None:
     line, stdin = LINES[name], STDIN.get(name, "pw\n")
     first = prepared("--json", *line, stdin=stdin)
-    if name == "mfa confirm":
-        assert first.exit_code == 1  # no code of this app; the right one has a test of its own
+    if name in ("mfa confirm", "mfa redeem"):
+        assert first.exit_code == 1  # no code of this app and no link; the right ones have tests of their own
         assert first.stdout == ""
         return
     assert (first.exit_code, first.stderr) == (0, "")
@@ -195,6 +199,9 @@ def test_an_unknown_option_is_wrong_usage(prepared: Cli, name: str) -> None:
         (("mfa", "show", "alcie"), "alice"),
         (("mfa", "delete", "alcie"), "alice"),
         (("mfa", "backup-codes", "alcie", "--without-code"), "alice"),
+        (("mfa", "reset", "alcie"), "alice"),
+        (("mfa", "disable", "alcie", "--yes"), "alice"),
+        (("mfa", "revoke", "alcie", "--now"), "alice"),
         (("realm", "add", "corp", "--team", "obs"), "ops"),
         (("realm", "remove", "obs"), "ops"),
         (("policy", "show", "obs"), "ops"),
