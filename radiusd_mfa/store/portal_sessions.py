@@ -32,7 +32,7 @@ class PageSessionTable:
             "how": session.how,
             "granted_to": session.granted_to,
             "device": session.device,
-            "created_at": session.at,
+            "created_at": session.began,
             "seen_at": session.at,
         }
         newest = (

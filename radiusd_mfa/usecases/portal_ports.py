@@ -29,6 +29,8 @@ class NewSession:
     granted_to: str = field(repr=False)
     """The password hash that it rests on: with another one it is over."""
     device: str
+    began: float
+    """When the sign-in was."""
     at: float
 
 

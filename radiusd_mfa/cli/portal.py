@@ -1,0 +1,39 @@
+"""`radiusd-mfa portal`: the pages in the foreground."""
+
+import logging
+
+import click
+
+from radiusd_mfa.cli.commands import Command
+from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
+from radiusd_mfa.config import Endpoint
+from radiusd_mfa.portal.server import PortalServer
+from radiusd_mfa.portal.site import PortalProblem
+
+
+@click.command(cls=Command, example="radiusd-mfa portal --listen 127.0.0.1:8080")
+@click.option("--listen", metavar="ADDR:PORT", help="Where to listen, instead of portal_listen.")
+@with_session
+def portal(session: Session, listen: str | None) -> None:
+    """Serve the pages on which people set up their second factor, until SIGTERM or Ctrl-C.
+
+    Prints one line when they are ready. For others than this machine, set portal_url, and serve them by TLS.
+    """
+    config = session.config
+    endpoint = config.portal_listen if listen is None else _endpoint(listen)
+    app = session.open()
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        server = PortalServer(app, endpoint)
+    except PortalProblem as problem:
+        raise Failed(str(problem), REFUSED) from problem
+    server.run(ready=lambda: click.echo(f"radiusd-mfa portal is ready at {server.url}, on {server.address}"))
+
+
+def _endpoint(text: str) -> Endpoint:
+    try:
+        return Endpoint.parse(text)
+    except ValueError as error:
+        raise Failed(f"--listen {text}: {error}", WRONG_USAGE) from error

@@ -1,0 +1,104 @@
+"""Sign in and out: user name and password on one page, the code on the next."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from radiusd_mfa.core.names import escaped
+from radiusd_mfa.core.verdict import Reason
+from radiusd_mfa.portal.routing import ANYBODY, NOBODY, get, home, post
+from radiusd_mfa.portal.sessions import Proved
+from radiusd_mfa.portal.visit import Visit
+from radiusd_mfa.usecases import entering
+from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.entering import Entered, Next, Place
+from radiusd_mfa.usecases.portal_ports import Stage
+
+_log: Final = logging.getLogger(__name__)
+_STAGES: Final = {Next.IN: Stage.IN, Next.CODE: Stage.CODE, Next.SET_UP: Stage.SET_UP}
+_CODE: Final = frozenset((Stage.CODE,))
+_LONGEST_NAME: Final = 256
+
+
+def routes() -> list[Route]:
+    """Return the paths of this subject."""
+    return [
+        get("/", _home, seen_by=ANYBODY),
+        get("/sign-in", _ask_password, seen_by=NOBODY),
+        post("/sign-in", _take_password, seen_by=NOBODY),
+        get("/sign-in/code", _ask_code, seen_by=_CODE),
+        post("/sign-in/code", _take_code, seen_by=_CODE),
+        post("/sign-out", _sign_out, seen_by=ANYBODY),
+    ]
+
+
+async def refused(visit: Visit, began: float, what: str) -> None:
+    """Let a refusal take as long as every other, and write down from where it came."""
+    _log.warning("%s was refused to %s", what, escaped(visit.address))
+    await asyncio.sleep(max(0.0, began + visit.site.app.config.reject_delay - time.monotonic()))
+
+
+def place(visit: Visit) -> Place:
+    """Return where something is typed: this browser, and this very form of it."""
+    return Place(visit.device, visit.browser + visit.form.get("nonce", "").encode()[:64])
+
+
+async def _home(visit: Visit) -> Response:
+    return visit.go(home(visit))
+
+
+async def _ask_password(visit: Visit) -> Response:
+    return visit.render("sign_in.html", name="", problem="")
+
+
+async def _take_password(visit: Visit) -> Response:
+    began = time.monotonic()
+    name, password = visit.form.get("name", "")[:_LONGEST_NAME], visit.form.get("password", "").encode()
+    entered = await visit.hash(
+        entering.enter,
+        name,
+        password,
+        place(visit),
+        door=visit.site.door,
+        store=visit.site.app.administration,
+    )
+    if isinstance(entered, Refusal):
+        await refused(visit, began, "a sign-in")
+        return visit.render("sign_in.html", 403, name=name, problem=entered.sentence)
+    return await begin(visit, entered)
+
+
+async def begin(visit: Visit, entered: Entered) -> Response:
+    """Open a session for somebody who has proved something, with a secret that nobody has seen before."""
+    stage = _STAGES[entered.next]
+    proved = Proved(entered.user_id, stage, entered.how.value, entered.granted_to, visit.device)
+    carries = {"enrol_by": entered.enrol_by} if entered.enrol_by else None
+    visit.session = await visit.run(visit.sessions.begin, proved, visit.session, carries)
+    return visit.go(home(visit))
+
+
+async def _ask_code(visit: Visit) -> Response:
+    return visit.render("code.html", problem="")
+
+
+async def _take_code(visit: Visit) -> Response:
+    began = time.monotonic()
+    row = visit.who.row
+    claimed = Entered(row.user_id, row.user, row.granted_to, Next.CODE, Reason.CODE_DUE)
+    code = visit.form.get("code", "").encode()
+    entered = await visit.hash(entering.enter_code, claimed, code, place(visit), door=visit.site.door)
+    if isinstance(entered, Refusal):
+        await refused(visit, began, "a code")
+        return visit.render("code.html", 403, problem=entered.sentence)
+    return await begin(visit, entered)
+
+
+async def _sign_out(visit: Visit) -> Response:
+    if visit.session is not None:
+        await visit.run(visit.sessions.end, visit.session)
+    visit.session = None
+    return visit.go("/sign-in")

@@ -1,0 +1,37 @@
+"""A code that is given now, for what a session alone is not enough for.
+
+One sign-in attempt as on the way in: the same charge, the same caps, the same audit log, and the code is spent by it.
+"""
+
+import time
+from typing import Final
+
+from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.core.totp import CODE_LENGTHS
+from radiusd_mfa.core.typed import answer
+from radiusd_mfa.core.verdict import Reason
+from radiusd_mfa.portal.pages.sign_in import place, refused
+from radiusd_mfa.portal.visit import Visit
+from radiusd_mfa.usecases import entering
+from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.entering import CODE_REFUSED, Entered, Next
+
+_BY_A_METHOD: Final = (Reason.TOTP,)
+_BY_ANY: Final = (*_BY_A_METHOD, Reason.BACKUP_CODE)
+_NOT_A_BACKUP_CODE: Final = Refusal("This needs a code of your authenticator, and no backup code.")
+
+
+async def unproved(visit: Visit, *, backup_codes: bool = False) -> Refusal | None:
+    """Take the code of the form that was sent; say why it proves nothing, None if it does."""
+    began = time.monotonic()
+    code = visit.form.get("code", "").encode()
+    if not backup_codes and isinstance(answer(code, CODE_LENGTHS).code, BackupCode):
+        return _NOT_A_BACKUP_CODE  # before it is spent for nothing
+    row = visit.who.row
+    claimed = Entered(row.user_id, row.user, row.granted_to, Next.CODE, Reason.CODE_DUE)
+    entered = await visit.hash(entering.enter_code, claimed, code, place(visit), door=visit.site.door)
+    # Within a period a spent code may pass at a sign-in; here one must have been spent.
+    if isinstance(entered, Refusal) or entered.how not in (_BY_ANY if backup_codes else _BY_A_METHOD):
+        await refused(visit, began, "a code")
+        return CODE_REFUSED
+    return None

@@ -1,0 +1,86 @@
+"""The HTTP server around the pages: bound socket in, requests served until it is told to stop.
+
+The one home of uvicorn. It believes no header about who asks, and writes no addresses of pages down: a link to set up
+a second factor has its secret in them.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from radiusd_mfa.app import App
+from radiusd_mfa.config import Endpoint
+from radiusd_mfa.portal.app import portal
+from radiusd_mfa.portal.site import PortalProblem, Site, site
+
+AT_ONCE: Final = 512
+"""Connections served at once; a refusal holds one for a second and no thread."""
+_KEEP: Final = 30
+_PATIENCE: Final = 5
+
+
+class PortalServer:
+    """Serves on a socket that is bound already: `run` returns after `stop`, or on SIGTERM and SIGINT."""
+
+    def __init__(self, app: App, listen: Endpoint) -> None:
+        config = app.config
+        tls = config.tls_certificate is not None
+        self._socket = _bound(listen)
+        self.address: Final = Endpoint(listen.host, self._socket.getsockname()[1])
+        try:
+            self.site: Final[Site] = site(app, self.address, tls=tls)
+        except PortalProblem:
+            self._socket.close()
+            raise
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                portal(self.site),
+                http="h11",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=AT_ONCE,
+                timeout_keep_alive=_KEEP,
+                timeout_graceful_shutdown=_PATIENCE,
+                ssl_certfile=config.tls_certificate,
+                ssl_keyfile=config.tls_key,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Where people find it."""
+        return self.site.place.url
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve; `ready` is called once, when connections are taken."""
+        try:
+            ready()  # the socket listens: whoever comes now waits in its queue
+            self._server.run([self._socket])
+        finally:
+            self._socket.close()
+            self.site.workers.close()
+
+    def stop(self) -> None:
+        """Finish what was taken, and end `run`. Safe in any thread."""
+        self._server.should_exit = True
+
+
+def _bound(listen: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((listen.host, listen.port))
+        made.listen(256)
+    except OSError as error:
+        made.close()
+        raise PortalProblem(f"Can't listen on {listen}: {error.strerror}") from error
+    return made

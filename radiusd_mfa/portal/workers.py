@@ -1,0 +1,59 @@
+"""Threads for what waits: the database and the hashes; the loop itself never does.
+
+Owns how many there are and how much may wait for them. Fixed threads, for the store keeps a connection for each.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+WAITING: Final = 64
+"""Requests that may wait for each kind of thread; more are told to come again."""
+_READERS: Final = 4
+
+
+class Busy(Exception):
+    """More waits than anybody has the patience for."""
+
+
+class Workers:
+    """Two kinds of threads, so that looking at a page doesn't wait for somebody's argon2id."""
+
+    def __init__(self, hash_threads: int) -> None:
+        self._kinds: Final = {
+            True: ThreadPoolExecutor(hash_threads, "page-hash", _be_nice),
+            False: ThreadPoolExecutor(_READERS, "page"),
+        }
+        self._waiting = {True: 0, False: 0}
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what takes a statement or two; raises Busy."""
+        return await self._run(False, partial(work, *args, **kwargs))
+
+    async def hash(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what computes hashes; raises Busy."""
+        return await self._run(True, partial(work, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what is being done."""
+        for threads in self._kinds.values():
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _run(self, hashes: bool, work: Callable[[], T]) -> T:
+        if self._waiting[hashes] >= WAITING:
+            raise Busy
+        self._waiting[hashes] += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._kinds[hashes], work)
+        finally:
+            self._waiting[hashes] -= 1
+
+
+def _be_nice() -> None:
+    """Let the loop have the machine when it wants it; for this thread alone, which Linux can."""
+    os.setpriority(os.PRIO_PROCESS, 0, 10)
