@@ -16,7 +16,9 @@ def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> 
 def insert_absent(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert a row into a table without ids; False if a row with one of its unique values is there."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    # By what it returns: of an INSERT PostgreSQL's driver need not tell how many rows it made.
+    statement = insert(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(statement).first() is not None
 
 
 def insert_or_replace(connection: Connection, table: Table, values: dict[str, Any]) -> None:
