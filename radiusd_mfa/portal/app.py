@@ -12,24 +12,20 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from radiusd_mfa.portal.pages import activity, profile, set_up, sign_in
+from radiusd_mfa.portal.pages import activity, profile, reset, set_up, sign_in
 from radiusd_mfa.portal.protection import Protection
 from radiusd_mfa.portal.site import Site
 from radiusd_mfa.portal.templating import environment
 
 _STATIC: Final = Path(str(files("radiusd_mfa.portal") / "static"))
+SUBJECTS: Final = (sign_in, set_up, reset, profile, activity)
 _AN_HOUR: Final = "public, max-age=3600"
 
 
 def portal(site: Site) -> ASGIApp:
     """Return the application."""
-    routes = [
-        *sign_in.routes(),
-        *set_up.routes(),
-        *profile.routes(),
-        *activity.routes(),
-        Mount("/static", _Static(directory=_STATIC)),
-    ]
+    routes = [route for subject in SUBJECTS for route in subject.routes()]
+    routes.append(Mount("/static", _Static(directory=_STATIC)))
     return Protection(Starlette(routes=routes, exception_handlers={HTTPException: _nothing_there}), site)
 
 
