@@ -129,16 +129,27 @@ def _reset_own(session: Session, app: App, user: Username, method: int | None, l
 
 def _invite(session: Session, app: App, user: Username, *, show_link: bool) -> None:
     made = granted(
-        reset.invite(user, store=app.administration, clock=app.clock, entropy=app.entropy, actor=session.actor(app))
+        reset.invite(
+            user,
+            store=app.administration,
+            clock=app.clock,
+            entropy=app.entropy,
+            portal_url=app.config.portal_url,
+            actor=session.actor(app),
+        )
     )
     link = made.link(app.config.portal_url) or made.token if show_link else None
-    document = {"user": made.user, "expires": timestamp(made.expires_at), "link": link}
+    document = {"user": made.user, "expires": timestamp(made.expires_at), "link": link, "mailed": made.mailed}
     emit(session, document, lambda: _show_invitation(made, link))
 
 
 def _show_invitation(made: Invitation, link: str | None) -> None:
     name = escaped(made.user)
     say(f"A link for {name} is made, good once and until {timestamp(made.expires_at)}.")
+    if made.mailed:
+        say(f"It is sent to {escaped(made.email or '')}.")
+    elif link is None:
+        say("It can't be mailed: that takes portal_url and a mail address of the user. --show-link prints it.")
     if link is not None:
         say(f"Give it to {name} alone; it is shown this once: {link}")
     say("What is set up now works until the new authenticator is confirmed.")

@@ -38,7 +38,8 @@ class SmsTable:
         """See `SmsCodes.history`."""
         insert_absent(self._connection, schema.sms_codes, {"user_id": user_id})
         locked = select(_codes.history).where(_codes.user_id == user_id).with_for_update()
-        return self._connection.execute(locked).scalar_one()
+        history: str = self._connection.execute(locked).scalar_one()
+        return history
 
     def keep(self, user_id: int, code: SentCode, *, history: str) -> None:
         """See `SmsCodes.keep`."""
@@ -83,4 +84,6 @@ def _phone(row: Row[Any]) -> Phone:
         confirmed=confirmed,
         is_default=row.is_default,
         wrong_codes=row.last_request[0] if row.last_request and not confirmed else 0,
+        replaces=row.replaces,
+        watermark=row.watermark,
     )

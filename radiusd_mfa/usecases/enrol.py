@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import new_seed, otpauth_uri
@@ -11,10 +11,13 @@ from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMet
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.codes import CodeSet, draw, keep, steps_of, to_be_kept
+from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.obligations import obligations_of
+from radiusd_mfa.usecases.outbox_ports import Mail
 from radiusd_mfa.usecases.people import changed, looked_up, nobody, only_oneself
 from radiusd_mfa.usecases.plans import refuse_set_up
 from radiusd_mfa.usecases.ports import Clock, Entropy
+from radiusd_mfa.usecases.sms_ports import Phone
 
 MOST_WRONG_CODES: Final = 5
 """Wrong codes after which an unconfirmed method is removed: nobody confirms by guessing."""
@@ -38,6 +41,35 @@ class Confirmed:
     codes: CodeSet | None
     counts: bool = True
     """False: it counts once the user has acknowledged to have recorded the single recovery code (E3)."""
+
+
+class Waiting(Protocol):
+    """An unconfirmed method, of whatever kind."""
+
+    @property
+    def id(self) -> int:
+        """Its row."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """`totp` or `sms`."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def replaces(self) -> int | None:
+        """As in `NewMethod`."""
+        ...
+
+    @property
+    def watermark(self) -> int:
+        """Above 0: its code was given, and the backup codes wait to be recorded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +98,7 @@ def start(
     method = NewMethod(new_seed(entropy), label)
 
     def work(user: User, books: Books) -> Enrolment | Refusal:
-        refusal = _beyond_a_claim(actor, method.replaces, user, books)
+        refusal = beyond_a_claim(actor, method.replaces, user, books)
         return refusal or begin(user, method, books, issuer=issuer, at=clock())
 
     permit = only_oneself(actor)
@@ -122,7 +154,7 @@ def confirm(
                 f"first: radiusd-mfa mfa enrol {escaped(user.name)}"
             )
         method, now = methods[-1], clock()
-        refusal = _beyond_a_claim(actor, method.replaces, user, books)
+        refusal = beyond_a_claim(actor, method.replaces, user, books)
         if refusal is not None:
             return refusal
         # The highest step: one that a phone ahead of us shows must not be good for a sign-in later.
@@ -130,10 +162,10 @@ def confirm(
         if step is None:
             return _wrong_code(user, method, books)
         if fresh is not None and (recorded_first or len(fresh.codes) == 1):
-            return _held(user, method, step, fresh, books)
+            return hold(user, method, step, fresh, books) or _wrong_code(user, method, books)
         if not books.methods.confirm(method.id, step, now):
             return _wrong_code(user, method, books)
-        return _confirmed(user, method, books, fresh)
+        return finish(user, method, books, fresh, at=now, actor=actor)
 
     permit = only_oneself(actor)
     return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor, permit=permit)
@@ -145,8 +177,9 @@ def acknowledge(
     """Let the method count whose code was right, since the user says “I have safely recorded” (E3)."""
 
     def work(user: User, books: Books) -> Confirmed | Refusal:
-        waiting = [method for method in _unconfirmed(user, books) if method.watermark > 0]
-        refusal = _beyond_a_claim(actor, waiting[-1].replaces, user, books) if waiting else None
+        unconfirmed: list[Waiting] = [*_unconfirmed(user, books), *waiting_phones(user, books)]
+        waiting = [method for method in unconfirmed if method.watermark > 0]
+        refusal = beyond_a_claim(actor, waiting[-1].replaces, user, books) if waiting else None
         if refusal is not None:
             return refusal
         if not waiting or not books.codes.release(user.id):
@@ -154,9 +187,10 @@ def acknowledge(
                 f"“{escaped(user.name)}” has no recovery code to be acknowledged; first: "
                 f"radiusd-mfa mfa confirm {escaped(user.name)}"
             )
-        counts = books.methods.confirm_taken(waiting[-1].id, clock())
+        now = clock()
+        counts = books.methods.confirm_taken(waiting[-1].id, now)
         assert counts  # noqa: S101 - the user's row is locked since the method was found
-        _settle_in(user, waiting[-1], books)
+        _settle_in(user, waiting[-1], books, at=now, actor=actor)
         return Confirmed(waiting[-1].id, None)
 
     permit = only_oneself(actor)
@@ -175,13 +209,18 @@ def show(name: Username, *, store: Administration, clock: Clock, actor: Actor = 
     return looked_up("mfa-show", name, look, store=store, clock=clock, actor=actor)
 
 
-def _beyond_a_claim(actor: Actor | Claimant, replaces: int | None, user: User, books: Books) -> Refusal | None:
+def beyond_a_claim(actor: Actor | Claimant, replaces: int | None, user: User, books: Books) -> Refusal | None:
     """Refuse to add to what is there to whoever has given a password only; what a link allows replaces all (X3)."""
     if not isinstance(actor, Claimant) or replaces == _EVERY_EARLIER_ONE:
         return None
     if not any(method.confirmed for method in books.methods.summaries(user.id)):
         return None
     return Refusal(f"“{escaped(user.name)}” has a second factor by now; sign in with it first.")
+
+
+def waiting_phones(user: User, books: Books) -> Sequence[Phone]:
+    """Return phones whose first code is due."""
+    return [phone for phone in books.sms.phones(user.id) if not phone.confirmed]
 
 
 def _unconfirmed(user: User, books: Books) -> Sequence[StoredMethod]:
@@ -197,19 +236,22 @@ def _codes_to_come(name: Username, code: str, store: Administration, now: float)
         waiting = [method for method in methods if method.confirmed_at is None]
         if user is None or not waiting or not steps_of(code, waiting[-1], now):
             return 0
-        return obligations_of(user.id, books).backup_codes if _is_new_start(waiting[-1], user, books) else 0
+        return codes_with(waiting[-1], user, books)
 
     return store.view(look)
 
 
-def _is_new_start(method: StoredMethod, user: User, books: Books) -> bool:
-    """Whether a method comes with codes of its own: the first one, or one that takes the place of all before (X3)."""
-    return method.replaces == 0 or not any(each.confirmed for each in books.methods.summaries(user.id))
+def codes_with(method: Waiting, user: User, books: Books) -> int:
+    """Say how many backup codes a method brings: the first one, or one that takes the place of all before (X3)."""
+    if method.replaces != 0 and any(each.confirmed for each in books.methods.summaries(user.id)):
+        return 0
+    return obligations_of(user.id, books).backup_codes
 
 
-def _held(user: User, method: StoredMethod, step: int, fresh: CodeSet, books: Books) -> Confirmed | Refusal:
+def hold(user: User, method: Waiting, step: int, fresh: CodeSet, books: Books) -> Confirmed | None:
+    """Note that the code was given, and keep the backup codes until they are recorded; None if it was given before."""
     if not books.methods.take_code(method.id, step):
-        return _wrong_code(user, method, books)
+        return None
     books.codes.hold(user.id, to_be_kept(user, fresh, books))
     return Confirmed(method.id, fresh, counts=False)
 
@@ -229,17 +271,24 @@ def _wrong_code(user: User, method: StoredMethod, books: Books) -> Refusal:
     )
 
 
-def _confirmed(user: User, method: StoredMethod, books: Books, fresh: CodeSet | None) -> Confirmed:
+def finish(
+    user: User, method: Waiting, books: Books, fresh: CodeSet | None, *, at: float, actor: Actor | Claimant
+) -> Confirmed:
+    """See to what goes with a method that counts now: its backup codes, a default, a mail."""
     if fresh is not None:
         keep(user, fresh, books)
     elif method.replaces == 0:
         books.codes.replace(user.id, ())
-    _settle_in(user, method, books)
+    _settle_in(user, method, books, at=at, actor=actor)
     return Confirmed(method.id, fresh)
 
 
-def _settle_in(user: User, method: StoredMethod, books: Books) -> None:
-    """See to a default, and let no link that was made before set up another method."""
+def _settle_in(user: User, method: Waiting, books: Books, *, at: float, actor: Actor | Claimant) -> None:
+    """See to a default, let no link that was made before set up another method, and tell the user."""
     if not any(each.is_default for each in books.methods.summaries(user.id)):
         books.methods.make_default(user.id, method.id)
     books.links.void(user.id)
+    if method.replaces is None:
+        tell(books, user, Mail.METHOD_ADDED, at=at, actor=actor, method=method.kind, label=method.label)
+    else:
+        tell(books, user, Mail.METHOD_RESET, at=at, actor=actor)

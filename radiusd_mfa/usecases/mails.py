@@ -5,6 +5,7 @@ Owns what a mail of each kind must be told, and when a mail has come too late. K
 
 from typing import Final
 
+from radiusd_mfa.usecases.actors import Actor, Claimant, Operator
 from radiusd_mfa.usecases.admin_ports import User
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.outbox_ports import WORTH_TELLING, Channel, Mail, NewDelivery
@@ -22,11 +23,12 @@ NEEDS: Final[dict[Mail, frozenset[str]]] = {
 """The values of each kind beyond `user`, `at` and `actor`, which all have; `method` is `totp` or `sms`."""
 
 
-def tell(books: Books, user: User, mail: Mail, *, at: float, actor: str = "", **values: object) -> bool:
+def tell(
+    books: Books, user: User, mail: Mail, *, at: float, actor: Actor | Claimant | None = None, **values: object
+) -> bool:
     """Write a mail to a user into the outbox; False where the user has no mail address.
 
-    `actor` is who did it as the audit log names it, empty where that is the user. Links end at `expires` (Unix
-    seconds), and so does the mail.
+    `actor` is who did it, if that is known. Links end at `expires` (Unix seconds), and so does the mail.
     """
     if values.keys() != NEEDS[mail]:
         raise TypeError(f"a mail {mail} takes {sorted(NEEDS[mail])}, not {sorted(values)}")
@@ -36,13 +38,20 @@ def tell(books: Books, user: User, mail: Mail, *, at: float, actor: str = "", **
         kind=mail,
         channel=Channel.MAIL,
         recipient=user.email,
-        values={"user": user.name, "at": at, "actor": actor, **values},
+        values={"user": user.name, "at": at, "actor": _named(actor, user), **values},
         created_at=at,
         expires_at=_expires(values, at),
         user_id=user.id,
     )
     books.outbox.add(delivery)
     return True
+
+
+def _named(actor: Actor | Claimant | None, user: User) -> str:
+    """Return who did it, nothing where that is the user: who is told so knows best whether it was."""
+    if actor is None or (not isinstance(actor, Operator) and actor.user_id == user.id):
+        return ""
+    return actor.shown
 
 
 def _expires(values: dict[str, object], at: float) -> float:

@@ -14,7 +14,9 @@ from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant, Operator
 from radiusd_mfa.usecases.admin_ports import MethodSummary, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.obligations import Obligations, obligations_of
+from radiusd_mfa.usecases.outbox_ports import Mail
 from radiusd_mfa.usecases.people import UserPermit, changed, only_oneself
 from radiusd_mfa.usecases.permissions import Permission, allowed, with_own_mfa
 from radiusd_mfa.usecases.ports import Clock
@@ -43,6 +45,7 @@ def delete(
         refusal = _still_owed(user, chosen, left, actor, books)
         if refusal is None:
             books.methods.revoke(user.id, chosen.id)
+            _tell_removed(user, chosen, books, at=clock(), actor=actor)
         return refusal or chosen
 
     said: dict[str, Any] = {} if method_id is None else {"method": method_id}
@@ -56,7 +59,7 @@ def disable(
     """Take a user's second factor away: an administrator that of others (X4), users their own (K4)."""
 
     def work(user: User, books: Books) -> Removed | Refusal:
-        return _all_gone(user, books)
+        return _all_gone(user, books, at=clock(), actor=actor)
 
     return changed("mfa-disable", name, work, store=store, clock=clock, actor=actor, permit=_may_disable(actor))
 
@@ -68,12 +71,13 @@ def revoke(
 
     def work(user: User, books: Books) -> Removed | Refusal:
         if method_id is None:
-            return _all_gone(user, books)
+            return _all_gone(user, books, at=clock(), actor=actor)
         chosen = choose(user, books.methods.summaries(user.id), method_id)
         if isinstance(chosen, Refusal):
             return chosen
         removed = books.methods.revoke(user.id, chosen.id)
         _take_along(user, books)
+        _tell_removed(user, chosen, books, at=clock(), actor=actor)
         return Removed(user.name, removed, obligations_of(user.id, books).mandatory)
 
     said: dict[str, Any] = {} if method_id is None else {"method": method_id}
@@ -104,11 +108,17 @@ def choose(user: User, methods: Sequence[MethodSummary], method_id: int | None) 
     return chosen
 
 
-def _all_gone(user: User, books: Books) -> Removed | Refusal:
+def _tell_removed(user: User, gone: MethodSummary, books: Books, *, at: float, actor: Actor) -> None:
+    if gone.confirmed:  # one that never counted is nothing to be told of
+        tell(books, user, Mail.METHOD_REMOVED, at=at, actor=actor, method=gone.kind, label=gone.label)
+
+
+def _all_gone(user: User, books: Books, *, at: float, actor: Actor | Claimant) -> Removed | Refusal:
     removed = books.methods.revoke(user.id)
     if not removed:
         return Refusal(f"“{escaped(user.name)}” has no second factor; there is nothing to take away.")
     _take_along(user, books)
+    tell(books, user, Mail.MFA_DISABLED, at=at, actor=actor)
     return Removed(user.name, removed, obligations_of(user.id, books).mandatory)
 
 

@@ -17,6 +17,8 @@ from radiusd_mfa.usecases.admin_ports import NewLink, NewMethod, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Enrolment, begin
+from radiusd_mfa.usecases.mails import tell
+from radiusd_mfa.usecases.outbox_ports import Mail
 from radiusd_mfa.usecases.people import changed, only_oneself
 from radiusd_mfa.usecases.permissions import Permission, allowed
 from radiusd_mfa.usecases.plans import refuse_set_up
@@ -39,6 +41,8 @@ class Invitation:
     token: str = field(repr=False)
     expires_at: float
     """Unix time."""
+    mailed: bool = False
+    """Whether the user is sent the link."""
 
     def link(self, portal_url: str | None) -> str | None:
         """Return the link to the page, None where there are no pages."""
@@ -72,9 +76,18 @@ def own(
 
 
 def invite(
-    name: Username, *, store: Administration, clock: Clock, entropy: Entropy, actor: Actor = OPERATOR
+    name: Username,
+    *,
+    store: Administration,
+    clock: Clock,
+    entropy: Entropy,
+    portal_url: str | None = None,
+    actor: Actor = OPERATOR,
 ) -> Invitation | Refusal:
-    """Make a link by which a user sets up a new method; an earlier link is void, and nothing else changes yet (X3)."""
+    """Make a link by which a user sets up a new method; an earlier link is void, and nothing else changes yet (X3).
+
+    Where there are pages, it is mailed to the user.
+    """
     token = base64.urlsafe_b64encode(entropy(_TOKEN_OCTETS)).decode().rstrip("=")
 
     def work(user: User, books: Books) -> Invitation | Refusal:
@@ -83,7 +96,7 @@ def invite(
             return refusal
         now = clock()
         books.links.add(NewLink(_digest(token), PURPOSE, user.id, now, now + LIFETIME, actor.shown))
-        return Invitation(user.name, user.email, token, now + LIFETIME)
+        return _mailed(Invitation(user.name, user.email, token, now + LIFETIME), user, books, portal_url, now, actor)
 
     def permit(user: User, books: Books) -> Refusal | None:
         return allowed(actor, Permission.MEMBERS_VIEW, Permission.MFA_RESET, about=user, books=books)
@@ -118,6 +131,17 @@ def redeem(
 def token_in(text: str) -> str:
     """Return the token of what somebody pasted: a link, or the token alone."""
     return text.strip().rstrip("/").rpartition("/")[2]
+
+
+def _mailed(made: Invitation, user: User, books: Books, portal_url: str | None, now: float, actor: Actor) -> Invitation:
+    """Send the link to the user, as one to begin with where there is nothing yet that it would replace."""
+    link = made.link(portal_url)
+    if link is None:
+        return made
+    has_method = any(method.confirmed for method in books.methods.summaries(user.id))
+    mail = Mail.RESET_LINK if has_method else Mail.SET_UP_LINK
+    mailed = tell(books, user, mail, at=now, actor=actor, link=link, expires=made.expires_at)
+    return replace(made, mailed=mailed)
 
 
 def _use(token: str, user: User, books: Books, now: float) -> Refusal | None:

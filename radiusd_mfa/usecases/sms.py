@@ -16,14 +16,16 @@ from typing import Final
 from radiusd_mfa.core import sms_codes
 from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.names import Username, escaped
-from radiusd_mfa.usecases.actors import OPERATOR, Actor
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
 from radiusd_mfa.usecases.admin_ports import User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
-from radiusd_mfa.usecases.codes import CodeSet, draw, keep
+from radiusd_mfa.usecases.codes import draw
+from radiusd_mfa.usecases.enrol import Confirmed, beyond_a_claim, codes_with, finish, hold, waiting_phones
 from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Channel, NewDelivery
-from radiusd_mfa.usecases.people import changed
+from radiusd_mfa.usecases.people import changed, only_oneself
+from radiusd_mfa.usecases.plans import refuse_set_up
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.sign_in import Digests
 from radiusd_mfa.usecases.sms_ports import Phone, SentCode
@@ -51,14 +53,6 @@ class Sent:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A phone that counts from now on; the backup codes where it is the user's first method."""
-
-    method: int
-    codes: CodeSet | None
-
-
 def start(
     name: Username,
     *,
@@ -68,44 +62,38 @@ def start(
     post: Post,
     store: Administration,
     clock: Clock,
-    actor: Actor = OPERATOR,
+    actor: Actor | Claimant = OPERATOR,
 ) -> Sent | Refusal:
     """Make an unconfirmed phone and send it a code; None: the user's own number. Earlier unconfirmed methods are gone.
 
-    `replaces` as for an authenticator (`NewMethod`).
+    `replaces` as for an authenticator (`NewMethod`). Whoever has given a password only may set up the first method.
     """
 
     def work(user: User, books: Books) -> Sent | Refusal:
         wanted = number or user.phone
-        refusal = _unfit(user, wanted, books)
+        refusal = beyond_a_claim(actor, replaces, user, books) or _unfit(user, wanted, books)
         if refusal is not None or wanted is None:
-            return refusal or Refusal("There is no number.")
-        for abandoned in books.methods.summaries(user.id):
-            if not abandoned.confirmed:
-                books.methods.remove(abandoned.id)
-        now = clock()
-        method_id = books.sms.add(user.id, wanted, label=label, at=now, replaces=replaces)
-        phone = next(each for each in books.sms.phones(user.id) if each.id == method_id)
-        sent = send(user, phone, books, post=post, at=now)
-        if isinstance(sent, Refusal):
-            books.methods.remove(method_id)
-        return sent
+            return refusal or Refusal(f"“{escaped(user.name)}” has no phone number; name one.")
+        return _begin(user, wanted, label, replaces, books, post=post, at=clock())
 
-    return changed("mfa-enrol", name, work, store=store, clock=clock, actor=actor, kind=MethodKind.SMS, label=label)
+    said = {"kind": MethodKind.SMS, "label": label}
+    permit = only_oneself(actor)
+    return changed("mfa-enrol", name, work, store=store, clock=clock, actor=actor, permit=permit, **said)
 
 
 def send_again(
-    name: Username, *, post: Post, store: Administration, clock: Clock, actor: Actor = OPERATOR
+    name: Username, *, post: Post, store: Administration, clock: Clock, actor: Actor | Claimant = OPERATOR
 ) -> Sent | Refusal:
     """Send another code to the phone that waits for its first one."""
 
     def work(user: User, books: Books) -> Sent | Refusal:
-        phone = _waiting(user, books)
-        if phone is None:
-            return Refusal(f"“{escaped(user.name)}” has no phone that waits for its first code.")
-        return send(user, phone, books, post=post, at=clock())
+        phones = waiting_phones(user, books)
+        if not phones:
+            return _nothing_waits(user)
+        return send(user, phones[-1], books, post=post, at=clock())
 
-    return changed("mfa-send", name, work, store=store, clock=clock, actor=actor)
+    permit = only_oneself(actor)
+    return changed("mfa-send-code", name, work, store=store, clock=clock, actor=actor, permit=permit)
 
 
 def confirm(
@@ -116,24 +104,42 @@ def confirm(
     store: Administration,
     hashing: Hashing,
     clock: Clock,
-    actor: Actor = OPERATOR,
+    actor: Actor | Claimant = OPERATOR,
+    recorded_first: bool = False,
 ) -> Confirmed | Refusal:
-    """Let a phone count once the code was given that was sent to it; a user's first method brings backup codes."""
-    needed = _will_need_codes(name, code, post, store, clock())
-    fresh = draw(hashing=hashing, entropy=post.entropy) if needed else None
+    """Let a phone count once the code was given that was sent to it; the rest is as for an authenticator."""
+    count = _codes_to_come(name, code, post, store, clock())
+    fresh = draw(hashing=hashing, entropy=post.entropy, count=count) if count else None
 
     def work(user: User, books: Books) -> Confirmed | Refusal:
-        phone, now = _waiting(user, books), clock()
-        if phone is None:
-            return Refusal(f"“{escaped(user.name)}” has no phone that waits for its first code.")
+        phones, now = waiting_phones(user, books), clock()
+        if not phones:
+            return _nothing_waits(user)
+        phone = phones[-1]
+        refusal = beyond_a_claim(actor, phone.replaces, user, books)
+        if refusal is not None:
+            return refusal
         if not use(user, phone, code, books, post=post, at=now):
             return _wrong_code(phone, books)
-        # An SMS has no time steps; the first one stands for “confirmed”.
-        if not books.methods.confirm(phone.id, 1, now):
-            return Refusal("The phone was confirmed already.")
-        return _confirmed(user, phone, books, fresh)
+        # A text message has no time step; the second in which its code was given stands for it.
+        if fresh is not None and (recorded_first or len(fresh.codes) == 1):
+            return hold(user, phone, int(now), fresh, books) or _wrong_code(phone, books)
+        if not books.methods.confirm(phone.id, int(now), now):
+            return _wrong_code(phone, books)
+        return finish(user, phone, books, fresh, at=now, actor=actor)
 
-    return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor)
+    permit = only_oneself(actor)
+    return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor, permit=permit)
+
+
+def waits(name: Username, *, store: Administration) -> bool:
+    """Whether what waits for its first code is a phone, and not an authenticator."""
+
+    def look(books: Books) -> bool:
+        user = books.people.find(name.text)
+        return user is not None and bool(waiting_phones(user, books))
+
+    return store.view(look)
 
 
 def send(user: User, phone: Phone, books: Books, *, post: Post, at: float) -> Sent | Refusal:
@@ -141,7 +147,7 @@ def send(user: User, phone: Phone, books: Books, *, post: Post, at: float) -> Se
     history = books.sms.history(user.id)
     seconds = sms_codes.wait(history, at)
     if seconds > 0:
-        return Refusal(f"A code was sent just now. Another one can be sent in {_span(seconds)}.")
+        return _too_soon(seconds)
     code = sms_codes.draw(post.entropy)
     expires = at + sms_codes.LIFETIME
     kept = SentCode(phone.id, _digest(user, phone.id, code, at, post), at, expires)
@@ -187,32 +193,50 @@ def shown(number: str) -> str:
     return f"…{number[-_LAST_DIGITS:]}"
 
 
+def _begin(
+    user: User, number: str, label: str, replaces: int | None, books: Books, *, post: Post, at: float
+) -> Sent | Refusal:
+    """Make a phone and send it a code; where none may be sent now, nothing is changed."""
+    seconds = sms_codes.wait(books.sms.history(user.id), at)
+    if seconds > 0:
+        return _too_soon(seconds)
+    for abandoned in books.methods.summaries(user.id):
+        if not abandoned.confirmed:
+            books.methods.remove(abandoned.id)
+    method_id = books.sms.add(user.id, number, label=label, at=at, replaces=replaces)
+    phone = next(each for each in books.sms.phones(user.id) if each.id == method_id)
+    return send(user, phone, books, post=post, at=at)
+
+
 def _unfit(user: User, number: str | None, books: Books) -> Refusal | None:
+    refusal = refuse_set_up(user, books)
+    if refusal is not None:
+        return refusal
     if MethodKind.SMS not in obligations_of(user.id, books).allow:
-        return Refusal(
-            f"A team of “{escaped(user.name)}” does not allow codes by SMS; an authenticator app can be used."
-        )
-    if number is None:
-        return Refusal(f"“{escaped(user.name)}” has no phone number; name one.")
+        return Refusal(f"A team of “{escaped(user.name)}” does not allow codes by SMS; set up an authenticator app.")
     if any(phone.confirmed and phone.number == number for phone in books.sms.phones(user.id)):
-        return Refusal(f"“{escaped(user.name)}” gets codes at {shown(number)} already.")
+        return Refusal(f"“{escaped(user.name)}” gets codes at {shown(number or '')} already.")
     return None
 
 
-def _waiting(user: User, books: Books) -> Phone | None:
-    waiting = [phone for phone in books.sms.phones(user.id) if not phone.confirmed]
-    return waiting[-1] if waiting else None
+def _nothing_waits(user: User) -> Refusal:
+    return Refusal(f"“{escaped(user.name)}” has no phone that waits for its first code.")
 
 
-def _will_need_codes(name: Username, code: str, post: Post, store: Administration, now: float) -> bool:
-    """Look ahead, so that a wrong guess costs no ten hashes and the transaction doesn't wait for them."""
+def _too_soon(seconds: float) -> Refusal:
+    return Refusal(f"A code was sent just now, or many were; another one can be sent in {_span(seconds)}.")
 
-    def look(books: Books) -> bool:
+
+def _codes_to_come(name: Username, code: str, post: Post, store: Administration, now: float) -> int:
+    """Look ahead how many codes it brings, so that a wrong guess costs no hashes and no transaction waits for them."""
+
+    def look(books: Books) -> int:
         user = books.people.find(name.text)
-        if user is None or any(method.confirmed for method in books.methods.summaries(user.id)):
-            return False
-        kept = books.sms.find(user.id)
-        return kept is not None and kept.expires_at > now and _is(code, kept, user, post)
+        phones = waiting_phones(user, books) if user else ()
+        kept = books.sms.find(user.id) if user else None
+        if user is None or not phones or kept is None or kept.expires_at <= now or not _is(code, kept, user, post):
+            return 0
+        return codes_with(phones[-1], user, books)
 
     return store.view(look)
 
@@ -224,16 +248,6 @@ def _wrong_code(phone: Phone, books: Books) -> Refusal:
         return Refusal(f"The code is wrong, for the {MOST_WRONG_CODES}th time: the set-up is cancelled; start again.")
     books.sms.count_wrong_code(phone)
     return Refusal(f"The code is wrong, or not the last one that was sent; {left} more wrong ones cancel the set-up.")
-
-
-def _confirmed(user: User, phone: Phone, books: Books, fresh: CodeSet | None) -> Confirmed:
-    confirmed = [each for each in books.methods.summaries(user.id) if each.confirmed]
-    if len(confirmed) > 1:
-        return Confirmed(phone.id, None)
-    books.methods.make_default(user.id, phone.id)
-    if fresh is not None:
-        keep(user, fresh, books)
-    return Confirmed(phone.id, fresh)
 
 
 def _is(code: str, kept: SentCode, user: User, post: Post) -> bool:

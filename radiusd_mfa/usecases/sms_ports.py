@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from radiusd_mfa.core.facts import MethodKind
+
 
 @dataclass(frozen=True, slots=True)
 class Phone:
@@ -16,6 +18,15 @@ class Phone:
     is_default: bool
     wrong_codes: int
     """Wrong codes at the confirmation so far; 0 once it is confirmed."""
+    replaces: int | None = None
+    """As in `NewMethod`."""
+    watermark: int = 0
+    """Above 0 in an unconfirmed one: its code was given, and the backup codes wait to be recorded."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, as `MethodKind` says it."""
+        return MethodKind.SMS
 
 
 @dataclass(frozen=True, slots=True)
