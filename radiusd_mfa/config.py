@@ -93,6 +93,11 @@ class Config:
         return cls(**values)
 
     @property
+    def sends_sms(self) -> bool:
+        """Whether there is a way to send text messages."""
+        return self.sms_url is not None or self.sms_apprise_file is not None
+
+    @property
     def shown_database_url(self) -> str:
         """The database URL with its passwords hidden, for logs and `doctor`."""
         return _URL_QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", self.database_url))

@@ -9,8 +9,9 @@ from radiusd_mfa.app import App
 from radiusd_mfa.cli import mfa_reset, reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.mfa_shown import LABEL_OPTION, METHOD_OPTION, emit_enrolment, show_codes
+from radiusd_mfa.cli.mfa_sms import confirmed, start_sms
 from radiusd_mfa.cli.output import emit, say, table, timestamp
-from radiusd_mfa.cli.parameters import USER
+from radiusd_mfa.cli.parameters import PHONE, USER
 from radiusd_mfa.cli.session import REFUSED, Failed, Session, granted, with_session
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.usecases import codes, enrol, removal
@@ -30,10 +31,17 @@ def mfa() -> None:
 @mfa.command("enrol", persons=True, example='radiusd-mfa mfa enrol alice --label "my phone"')
 @click.argument("user", type=USER)
 @LABEL_OPTION
+@click.option("--sms", "by_sms", is_flag=True, help="Codes by SMS instead of an app: sends the first one.")
+@click.option("--phone", type=PHONE, help="With --sms: where to; the user's own number unless given.")
 @with_session
-def enrol_(session: Session, user: Username, label: str) -> None:
-    """Set up an authenticator app: prints a QR code. It counts only after `mfa confirm`."""
+def enrol_(session: Session, user: Username, label: str, by_sms: bool, phone: str | None) -> None:
+    """Set up an authenticator app: prints a QR code; or codes by SMS. It counts only after `mfa confirm`."""
+    if phone is not None and not by_sms:
+        raise click.UsageError("--phone is for --sms.")
     app = session.open()
+    if by_sms:
+        start_sms(session, app, user, label, phone)
+        return
     made = granted(
         enrol.start(
             user,
@@ -66,17 +74,7 @@ def confirm(session: Session, user: Username, code_stdin: bool, recorded: bool) 
         _acknowledge(session, app, user, actor)
         return
     code = reading.code("Code", from_stdin=code_stdin)
-    done = granted(
-        enrol.confirm(
-            user,
-            code,
-            store=app.administration,
-            hashing=app.hashing,
-            clock=app.clock,
-            entropy=app.entropy,
-            actor=actor,
-        )
-    )
+    done = granted(confirmed(app, user, code, actor))
     if not done.counts and done.codes is not None and sys.stdin.isatty() and not session.json:
         _ask_to_record(session, app, user, actor, done.codes)
         return
