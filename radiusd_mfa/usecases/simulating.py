@@ -1,11 +1,12 @@
 """What a policy would have done to the sign-ins of the last days (O1): recorded ones are weighed again, one by one.
 
-Whoever would have been asked for a code and has a method is taken to have given one: from then on the policy's periods
-run, whatever was asked at that time. Memory grows with people and devices, never with the number of sign-ins.
+Whoever would have been asked for a code and has a method is taken to have given one, and whoever would not have been
+asked to have given none: the policy's periods run as if it had held then. Memory grows with people and devices, never
+with the number of sign-ins.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -121,12 +122,12 @@ class _Replay:
             return
         if then.found not in _RIGHT or not any(place.team_id == self._team.id for place in then.places):
             return
-        now = self._as_if(then, entry)
-        fate = _fate(requirement(now, self._policies(then)))
-        if then.found is not Found.NOTHING or fate is Fate.ASKED:
-            self._remember(then, entry)
         if then.code_only and then.challenge:
             return  # the second half of a sign-in that was counted when its password came
+        now = self._as_if(then, entry)
+        fate = _fate(now, requirement(now, self._policies(then)))
+        if fate is Fate.ASKED:
+            self._given.update(dict.fromkeys(_keys(entry), then.at))
         self._count(entry, fate, _FATES.get(entry.reason, Fate.ASKED))
 
     def result(self, days: int) -> Simulation:
@@ -145,15 +146,15 @@ class _Replay:
         )
 
     def _as_if(self, then: Circumstances, entry: AuditEntry) -> Circumstances:
-        """Put what would have been given in place of what was, where the replay has come far enough to know."""
-        latest = self._given.get((entry.user, then.surface))
-        device = self._given.get((entry.user, entry.nas, entry.device)) if entry.device else None
-        return then._replace(latest=_seen(latest, then.latest), device=_seen(device, then.device))
-
-    def _remember(self, then: Circumstances, entry: AuditEntry) -> None:
-        self._given[entry.user, then.surface] = then.at
-        if entry.device:
-            self._given[entry.user, entry.nas, entry.device] = then.at
+        """Put what would have been given in place of what was; where the replay begins, it is what was."""
+        seen = []
+        for key, recorded in zip(_keys(entry), (then.latest, then.device), strict=False):
+            if recorded is not None:
+                self._given.setdefault(key, recorded.at)
+            at = self._given.get(key)
+            seen.append(None if at is None else Seen(at, recorded is not None and recorded.same_text))
+        latest, device = (*seen, None)[:2]
+        return then._replace(latest=latest, device=device)
 
     def _policies(self, then: Circumstances) -> dict[int, Policy]:
         found = {place.team_id: self._policy_of(place.team_id, place.version) for place in then.places}
@@ -180,13 +181,15 @@ class _Replay:
             tally.did[did] += 1
 
 
-def _fate(required: Requirement) -> Fate:
+def _keys(entry: AuditEntry) -> Iterator[tuple[str | None, ...]]:
+    """Yield for whom a period is kept: for the user on the surface, and for the device where there is one."""
+    yield entry.user, entry.surface
+    if entry.device:
+        yield entry.user, entry.nas, entry.device
+
+
+def _fate(circumstances: Circumstances, required: Requirement) -> Fate:
     if not required.enrolled:
         return _FATES[required.unenrolled]
-    return Fate.ASKED if required.due else Fate.PERIOD
-
-
-def _seen(simulated: float | None, recorded: Seen | None) -> Seen | None:
-    if simulated is None:
-        return recorded
-    return Seen(simulated, recorded is not None and recorded.same_text)
+    # Where nothing but a code is typed, no period helps.
+    return Fate.ASKED if required.due or circumstances.code_only else Fate.PERIOD
