@@ -209,6 +209,9 @@ challenges = Table(
     Column("expires_at", Double, nullable=False, index=True),
     # No foreign key: to remove a method would have to search all challenges, and they are removed beside it anyway.
     Column("method_id", _Id),
+    # No seed: that of a set-up in dialogue follows from its State, and nothing of it is kept before it counts.
+    Column("step", BigInteger),
+    Column("codes", Integer),
     _one_of("kind", "code", "enrol", "record"),
 )
 

@@ -36,7 +36,8 @@ def downgrade() -> None:
             op.drop_column(table, column)
     with op.batch_alter_table("challenges") as challenges:
         challenges.drop_constraint(op.f("ck_challenges_kind"), type_="check")
-        challenges.drop_column("method_id")
+        for column in ("method_id", "step", "codes"):
+            challenges.drop_column(column)
     op.execute("DELETE FROM realms WHERE team_id IS NULL")
     with op.batch_alter_table("realms") as realms:
         realms.alter_column("team_id", existing_type=_ID, nullable=False)
@@ -81,6 +82,8 @@ def _widen_challenges() -> None:
     op.execute(f"DELETE FROM challenges WHERE NOT {_KINDS}")  # noqa: S608 - a constant of ours
     with op.batch_alter_table("challenges") as challenges:
         challenges.add_column(sa.Column("method_id", _ID, nullable=True))
+        challenges.add_column(sa.Column("step", sa.BigInteger(), nullable=True))
+        challenges.add_column(sa.Column("codes", sa.Integer(), nullable=True))
         challenges.create_check_constraint(op.f("ck_challenges_kind"), _KINDS)
 
 
