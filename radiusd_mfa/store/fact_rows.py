@@ -100,12 +100,13 @@ def facts_of(
     Raises what `open_seed` raises, TypeError or ValueError.
     """
     first = rows[0]
-    methods = {row.method_id: _method(row, open_seed) for row in rows if row.method_id is not None}
-    codes = {row.code_id: _backup_code(row) for row in rows if row.code_id is not None}
+    # Once each: with several methods and several codes the rows are all pairs of them. Mostly there is one row.
+    with_method = rows if len(rows) == 1 else {row.method_id: row for row in rows}.values()
+    with_code = rows if len(rows) == 1 else {row.code_id: row for row in rows}.values()
     return Facts(
         user=_person(first),
-        methods=tuple(methods.values()),
-        backup_codes=tuple(codes.values()),
+        methods=tuple([_method(row, open_seed) for row in with_method if row.method_id is not None]),
+        backup_codes=tuple([_backup_code(row) for row in with_code if row.code_id is not None]),
         challenge=_challenge(first),
         team_id=first.team_id,
         memberships=_memberships(first.members, teams) if first.members else (),

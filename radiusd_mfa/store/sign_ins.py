@@ -73,13 +73,14 @@ class SignIns:
         return self._retried(lambda: self._settle(settlements))
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[int | None]:
-        met_once = _users_met_once(settlements)
+        user_ids = [user_id_of(settlement) for settlement in settlements]
+        met_once = _met_once(user_ids)
         rows = _first_of_each_request(
-            row_of(position, settlement, charged=user_id_of(settlement) in met_once)
-            for position, settlement in enumerate(settlements)
+            row_of(position, settlement, charged=user_id in met_once)
+            for position, (settlement, user_id) in enumerate(zip(settlements, user_ids, strict=True))
             if not settlement.verdict.settled_before
         )
-        if len(rows) == len(settlements) and not any(_charged_apart(each, met_once) for each in settlements):
+        if len(rows) == len(settlements) == len(met_once) + user_ids.count(None):
             with self._database.statement() as connection:
                 held = self._dialect.settle(connection, rows)
         else:
@@ -159,9 +160,8 @@ def _first_of_each_request(rows: Iterable[Row]) -> list[Row]:
     return list(first.values())
 
 
-def _users_met_once(settlements: Sequence[Settlement]) -> set[int | None]:
-    met = Counter(map(user_id_of, settlements))
-    return {user_id for user_id, times in met.items() if times == 1 and user_id is not None}
+def _met_once(user_ids: Sequence[int | None]) -> set[int | None]:
+    return {user_id for user_id, times in Counter(user_ids).items() if times == 1 and user_id is not None}
 
 
 def _charged_apart(settlement: Settlement, met_once: set[int | None]) -> bool:
