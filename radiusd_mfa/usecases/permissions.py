@@ -91,7 +91,7 @@ def _about_user(person: Person, permissions: Sequence[Permission], user: User, b
 
 def _lacking(person: Person, permissions: Sequence[Permission], teams: Sequence[str], books: Books) -> Refusal | None:
     mine = _by_team(person, books)
-    missing = {team: [each for each in permissions if each not in _held(mine.get(team))] for team in teams}
+    missing = {team: [each for each in permissions if each not in held(mine.get(team))] for team in teams}
     said = [f"{', '.join(lacks)} in team {team}" for team, lacks in missing.items() if lacks]
     return Refusal(f"“{escaped(person.name)}” lacks {'; '.join(said)}.") if said else None
 
@@ -100,7 +100,7 @@ def _by_team(person: Person, books: Books) -> Mapping[str, Member]:
     return {place.team: place for place in books.teams.members(user_id=person.user_id)}
 
 
-def _held(place: Member | None) -> frozenset[str]:
+def held(place: Member | None) -> frozenset[str]:
     """Return what a membership allows; a role or a permission that nobody knows allows nothing."""
     if place is None:
         return frozenset()
