@@ -58,8 +58,6 @@ class Explained:
         """Whether the replay comes to the verdict that was sent."""
         if self.replayed is None:
             return False
-        if self.entry.reason == Reason.SET_UP:
-            return self.replayed.reason is Reason.NOT_ENROLLED
         return self.replayed.reason == self.entry.reason and _same(self.replayed.outcome, self.entry)
 
 
