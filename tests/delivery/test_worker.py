@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -50,7 +51,7 @@ class Post:
         values = {"link": LINK, "expires": at + 3600}
         self.tell(user, Mail.RESET_LINK, **values)
 
-    def tell(self, user: Username, mail: Mail, **values: object) -> None:
+    def tell(self, user: Username, mail: Mail, **values: Any) -> None:
         store = self.app.administration
         person = store.view(lambda books: books.people.find(user.text))
         assert person is not None
