@@ -397,7 +397,10 @@ def test_the_last_second_of_a_period_makes_a_session_of_one_second() -> None:
 def test_a_time_that_is_none_is_no_verification(at: float) -> None:
     strange = Verification(at, TEXT, 3, "de:vi:ce")
     for text in (DAILY, PER_DEVICE):
-        assert outcome(known(member(text), seen=strange, latest=strange)) is R.CODE_MISSING
+        made, facts = attempt(PASSWORD), known(member(text), seen=strange, latest=strange)
+        verdict = verdict_of(made, facts)
+        assert verdict.reason is R.CODE_MISSING
+        assert read(recorded(made, facts, verdict)).latest is None
 
 
 # An Accept that is told again.
@@ -410,6 +413,11 @@ def test_an_accept_that_is_told_again_has_the_rest_of_its_session(reason: Reason
     facts = known(member(HOURLY), seen=ago(600), latest=ago(600))
     told = verdict_of(attempt(PASSWORD), replace(facts, earlier=Earlier(NOW - 10, Outcome.ACCEPT, reason)))
     assert (told.reason, told.session, told.settled_before) == (reason, session, True)
+
+
+def test_a_node_whose_clock_is_ahead_lengthens_no_session() -> None:
+    facts = replace(known(member(HOURLY)), earlier=Earlier(NOW + 20, Outcome.ACCEPT, R.TOTP))
+    assert verdict_of(attempt(PASSWORD), facts).session == 3_600
 
 
 def test_a_period_that_ended_between_two_answers_leaves_a_second() -> None:
