@@ -118,8 +118,6 @@ def _where(demand: Demand) -> str:
 
 def _beside(standing: Standing) -> Iterator[str]:
     place, policy = standing.place, standing.policy
-    if place is None:
-        return
     if policy is None:
         booked = "and a plan without MFA" if not standing.demands else "so the strictest holds"
         yield f"Team {place.team} has no policy, {booked}."

@@ -219,6 +219,16 @@ def test_what_would_happen_is_told_for_each_nas(ops: Cli) -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_refusal_has_something_that_can_be_done(reason: Reason) -> None:
-    fine = {"totp", "backup-code", "repeat", "period", "not-required", "set-up", "record-due", "set-up-done", "replayed"}
+    fine = {
+        "totp",
+        "backup-code",
+        "repeat",
+        "period",
+        "not-required",
+        "set-up",
+        "record-due",
+        "set-up-done",
+        "replayed",
+    }
     assert reasons.remedy(reason) or reason in fine
     assert "{" not in reasons.remedy(reason, user="alice", nas="office")
