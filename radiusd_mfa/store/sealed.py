@@ -8,7 +8,6 @@ from sqlalchemy import Connection, select
 from radiusd_mfa.keys import key_id_of
 from radiusd_mfa.store import schema
 
-
 _SEALED: Final = (
     schema.methods.c.seed,
     schema.nas.c.secret,
