@@ -26,8 +26,7 @@ from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Channel, NewDelivery
 from radiusd_mfa.usecases.people import changed, only_oneself
 from radiusd_mfa.usecases.plans import refuse_set_up
-from radiusd_mfa.usecases.ports import Clock, Entropy
-from radiusd_mfa.usecases.sign_in import Digests
+from radiusd_mfa.usecases.ports import Clock, Digests, Entropy
 from radiusd_mfa.usecases.sms_ports import Phone, SentCode
 
 MOST_WRONG_CODES: Final = 5
