@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from radiusd_mfa.portal.pages import activity, policy, profile, reset, set_up, sign_in, teams
-from radiusd_mfa.portal.protection import Protection
+from radiusd_mfa.portal.protection import Protection, TooLarge, too_much
 from radiusd_mfa.portal.site import Site
 from radiusd_mfa.portal.templating import environment
 
@@ -26,7 +26,9 @@ def portal(site: Site) -> ASGIApp:
     """Return the application."""
     routes = [route for subject in SUBJECTS for route in subject.routes()]
     routes.append(Mount("/static", _Static(directory=_STATIC)))
-    return Protection(Starlette(routes=routes, exception_handlers={HTTPException: _nothing_there}), site)
+    return Protection(
+        Starlette(routes=routes, exception_handlers={HTTPException: _nothing_there, TooLarge: _too_much}), site
+    )
 
 
 class _Static(StaticFiles):
@@ -36,6 +38,10 @@ class _Static(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = _AN_HOUR
         return response
+
+
+async def _too_much(_request: Request, _problem: Exception) -> Response:
+    return too_much()
 
 
 async def _nothing_there(request: Request, problem: Exception) -> Response:

@@ -36,6 +36,11 @@ HEADERS: Final = {
 _TRANSPORT: Final = "max-age=31536000"
 
 
+def too_much() -> PlainTextResponse:
+    """Refuse what is larger than any form."""
+    return PlainTextResponse("That is too much.", 413)
+
+
 class TooLarge(Exception):
     """More was sent than any form has."""
 
@@ -59,11 +64,7 @@ class Protection:
             return
         scope["state"] = {"site": self._site, "address": client_address(scope, headers, self._site.proxies)}
         self._strip_base(scope)
-        try:
-            await self._app(scope, _bounded(receive), reply)
-        except TooLarge:
-            if not reply.begun:
-                await PlainTextResponse("That is too much.", 413)(scope, receive, reply)
+        await self._app(scope, _bounded(receive), reply)
 
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
         # Not a word of what was sent: it is shown to whoever was led here.
@@ -72,7 +73,7 @@ class Protection:
             return PlainTextResponse(f"The pages are at {self._site.place.url}", 421)
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 9 or int(length) > MOST_OCTETS:  # noqa: PLR2004 - digits
-            return PlainTextResponse("That is too much.", 413)
+            return too_much()
         if len(scope["raw_path"] or b"") > MOST_PATH or len(scope["query_string"]) > MOST_PATH:
             return PlainTextResponse("That is too long.", 414)
         return None
@@ -89,11 +90,9 @@ class _Reply:
     def __init__(self, send: Send, *, secure: bool) -> None:
         self._send = send
         self._secure = secure
-        self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)

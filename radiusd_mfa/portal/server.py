@@ -4,6 +4,7 @@ The one home of uvicorn. It believes no header about who asks, and writes no add
 a second factor has its secret in them.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -51,6 +52,9 @@ class PortalServer:
                 ssl_keyfile=config.tls_key,
             )
         )
+
+        # Its settings leave a way out by the handlers of others, and an address may have a link's secret in it.
+        logging.getLogger("uvicorn.access").disabled = True
 
     @property
     def url(self) -> str:
