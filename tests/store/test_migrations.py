@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
@@ -74,6 +76,121 @@ def test_an_upgrade_that_is_killed_leaves_nothing_behind_and_can_be_run_again(
     upgrade(empty)
     assert schema_status(empty).is_current
     empty.close()
+
+
+FIRST_ROWS = """
+INSERT INTO teams (id, name, plan, policy, policy_version, created_at)
+    VALUES (1, 'ops', 'mfa', 'mode = "report"', 3, 7);
+INSERT INTO teams (id, name, created_at) VALUES (2, 'dev', 8);
+INSERT INTO realms (name, team_id) VALUES ('ops', 1);
+INSERT INTO users (id, name, password_hash, backup_generation, created_at) VALUES (1, 'alice', 'hash', 1, 0);
+INSERT INTO memberships (user_id, team_id, role) VALUES (1, 1, 'owner');
+INSERT INTO nas (id, name, address, secret, surface, team_id, created_at)
+    VALUES (1, 'gate', '192.0.2.1/32', 'x', 'vpn', 1, 0);
+INSERT INTO methods (id, user_id, kind, seed, watermark, created_at, confirmed_at) VALUES (5, 1, 'totp', 'x', 99, 0, 1);
+INSERT INTO methods (id, user_id, kind, seed, created_at) VALUES (6, 1, 'totp', 'x', 0);
+INSERT INTO backup_codes (user_id, generation, selector, hash) VALUES (1, 1, 'ab', 'x');
+INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at) VALUES ('s', 1, 1, 'code', 'hash', 9);
+INSERT INTO challenges (state, user_id, nas_id, kind, granted_to, expires_at) VALUES ('t', 1, 1, 'other', 'hash', 9);
+INSERT INTO verifications (user_id, nas_id, device, surface, at, text) VALUES (1, 1, 'd', 'vpn', 5, 'x');
+INSERT INTO throttles (user_id, history) VALUES (1, 'x');
+INSERT INTO links (hash, purpose, user_id, expires_at) VALUES ('h', 'reset', 1, 9);
+INSERT INTO reply_profiles (team_id, role, surface, attributes) VALUES (1, NULL, NULL, 'Class = "x"');
+INSERT INTO audit (id, at, kind, outcome, reason) VALUES (9, 1, 'sign-in', 'accept', 'totp');
+"""
+
+
+@pytest.fixture
+def first(empty: Database) -> Database:
+    """A database as the first version left it, with rows in every table."""
+    with empty.writing() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(upgrade_module._MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "0001")
+        for statement in filter(str.strip, FIRST_ROWS.split(";\n")):
+            connection.execute(text(statement))
+    return empty
+
+
+def _rows(database: Database, statement: str) -> list[tuple[object, ...]]:
+    with database.reading() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def test_an_upgrade_keeps_every_row(first: Database) -> None:
+    tables = _tables(first) - {"alembic_version", "challenges"}
+    kept = {table: _rows(first, f"SELECT count(*) FROM {table}") for table in tables}
+    assert len(kept) == 13
+    upgrade(first)
+    assert {table: _rows(first, f"SELECT count(*) FROM {table}") for table in tables} == kept
+    assert _rows(first, "SELECT id, watermark, replaces, seed_digest FROM methods ORDER BY id") == [
+        (5, 99, None, None),
+        (6, 0, None, None),
+    ]
+    assert _rows(first, "SELECT name, team_id FROM realms") == [("ops", 1)]
+    assert _rows(first, "SELECT id, facts FROM audit") == [(9, None)]
+    assert _rows(first, "SELECT set_up FROM nas") == [("link",)]
+    first.close()
+
+
+def test_a_challenge_whose_kind_nobody_knows_is_no_challenge_after_an_upgrade(first: Database) -> None:
+    upgrade(first)
+    assert _rows(first, "SELECT kind, granted_to, method_id FROM challenges") == [("code", "hash", None)]
+    first.close()
+
+
+def test_a_period_of_before_the_upgrade_belongs_to_no_password(first: Database) -> None:
+    upgrade(first)
+    assert _rows(first, "SELECT device, at, granted_to FROM verifications") == [("d", 5.0, "")]
+    first.close()
+
+
+def test_the_history_of_policies_begins_with_what_is_there(first: Database) -> None:
+    upgrade(first)
+    assert _rows(first, "SELECT team_id, version, text, at, actor FROM policies") == [
+        (1, 3, 'mode = "report"', 7.0, "unknown")
+    ]
+    first.close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])  # where the sequence is kept by the table, which is copied
+def test_an_id_that_was_given_before_the_upgrade_never_comes_again(first: Database) -> None:
+    with first.writing() as connection:
+        connection.execute(text("DELETE FROM methods WHERE user_id = 1"))
+    upgrade(first)
+    with first.writing() as connection:
+        connection.execute(text("INSERT INTO methods (user_id, kind, created_at) VALUES (1, 'totp', 0)"))
+    assert _rows(first, "SELECT id FROM methods") == [(7,)]
+    first.close()
+
+
+_KILLED_LATER = """
+import os, signal, sys
+from alembic import op
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.upgrade import upgrade
+
+op.{step} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+upgrade(Database(sys.argv[1], deadline=10))
+"""
+
+
+@pytest.mark.parametrize("step", ["batch_alter_table", "add_column", "create_index", "drop_index"])
+def test_an_upgrade_that_is_killed_leaves_the_older_schema_as_it_was(
+    first: Database, empty_database_url: str, step: str
+) -> None:
+    with first.reading() as connection:
+        before = {table: _described(connection, table) for table in _tables(first)}
+    script = _KILLED_LATER.format(step=step)
+    run = subprocess.run([sys.executable, "-c", script, empty_database_url], timeout=60, check=False)
+    assert run.returncode == -signal.SIGKILL
+    with first.reading() as connection:
+        assert {table: _described(connection, table) for table in _tables(first)} == before
+    assert schema_status(first).current == "0001"
+    upgrade(first)
+    assert schema_status(first).is_current
+    first.close()
 
 
 def test_two_nodes_that_upgrade_at_once_do_it_once(empty: Database, empty_database_url: str) -> None:
