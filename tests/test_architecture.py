@@ -36,7 +36,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
-_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "books", "portal_ports")
+_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "set_up_ports", "books", "portal_ports")
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},

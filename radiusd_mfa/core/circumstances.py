@@ -9,7 +9,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from typing import Any, Final, NamedTuple, Self
 
-from radiusd_mfa.core.facts import Attempt, Facts, Membership, Method, MethodKind
+from radiusd_mfa.core.facts import Attempt, Facts, Membership, Method, MethodKind, Nas
 from radiusd_mfa.core.typed import Answer
 from radiusd_mfa.core.verdict import Found, Reason, Verdict
 from radiusd_mfa.core.verification import Verification
@@ -66,6 +66,8 @@ class Circumstances(NamedTuple):
     """The last verification on this device of this NAS; None where it has none, or the NAS names no device."""
     latest: Seen | None = None
     """The last one on this surface, on whichever device."""
+    set_up: bool = False
+    """Whether the NAS can lead this user through setting up a first method."""
 
     @classmethod
     def of(cls, attempt: Attempt, facts: Facts, found: Found | None, apart: Reason | None = None) -> Self:
@@ -84,6 +86,7 @@ class Circumstances(NamedTuple):
             isinstance(attempt.typed, Answer),
             _seen(facts.verification, attempt.text) if attempt.device else None,
             _seen(facts.latest, attempt.text),
+            nas.set_up and _may_be_led(nas, facts),
         )
 
     def written(self) -> str:
@@ -107,6 +110,8 @@ class Circumstances(NamedTuple):
             text += f',"device":{_written_seen(self.device)}'
         if self.latest is not None:
             text += f',"latest":{_written_seen(self.latest)}'
+        if self.set_up:
+            text += ',"set_up":true'
         return text + "}"
 
 
@@ -122,6 +127,11 @@ def read(text: str) -> Circumstances:
         return _circumstances(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CircumstancesProblem("These are not the circumstances of a sign-in.") from error
+
+
+def _may_be_led(nas: Nas, facts: Facts) -> bool:
+    # Where the NAS has checked the password itself, whoever knows a name could set up that user's method.
+    return nas.challenge and not nas.otp_only and facts.set_up is not None and not facts.set_up.has_method
 
 
 def _kinds(methods: Sequence[Method]) -> frozenset[MethodKind]:
@@ -172,6 +182,7 @@ def _circumstances(document: Mapping[str, Any]) -> Circumstances:
         code_only=bool(document.get("code_only")),
         device=_read_seen(document.get("device")),
         latest=_read_seen(document.get("latest")),
+        set_up=bool(document.get("set_up")),
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from hashlib import blake2s
 
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.core.set_up import Dialogue, Progress
 from radiusd_mfa.core.throttle import PENDING, Charge
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.core.typed import Answer, Typed
@@ -58,6 +59,8 @@ class Attempt:
     """The realm of `alice@realm` or `REALM\\alice`, in lower case; empty where the name has none."""
     local: Username | None = None
     """The name without its realm: who it is, where the database knows the realm and no user has the whole name."""
+    dialogue: Dialogue | None = field(default=None, repr=False)
+    """Where in a set-up the request stands; None: it is in none, and the NAS can't begin one."""
 
     charge: Charge = field(init=False, repr=False)
     """What the throttle is charged for this attempt, before anything is checked."""
@@ -181,5 +184,7 @@ class Facts:
     earlier: Earlier | None = None
     history: str = field(default="", repr=False)
     """The user's throttle history, this attempt's charge included (core.throttle)."""
+    set_up: Progress | None = None
+    """Read only where a set-up in dialogue may begin or go on: for a user without an authenticator."""
     fault: str = ""
     """Why these facts can't be judged (a seed that does not open): our own fault, so there is no answer at all."""

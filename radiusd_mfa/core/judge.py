@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from radiusd_mfa.core import throttle
+from radiusd_mfa.core import set_up_answers, throttle
 from radiusd_mfa.core.circumstances import Circumstances
 from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, StoredBackupCode
 from radiusd_mfa.core.policy import Remember
@@ -26,6 +26,7 @@ from radiusd_mfa.core.readings import (
     hypothesis,
 )
 from radiusd_mfa.core.requirement import Requirement, decided, policies_of, requirement
+from radiusd_mfa.core.set_up import Dialogue, Finish, Unhashed
 from radiusd_mfa.core.throttle import Admission
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.core.typed import Answer, Reading, Typed
@@ -35,8 +36,9 @@ from radiusd_mfa.core.verification import Verification
 RETRANSMITTED_FOR: Final = 60.0
 """Seconds in which the same request has the same verdict again; later its octets are a replay (RFC 5080 2.2.2)."""
 
-_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE)
+_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SET_UP_DONE)
 _PROVEN: Final = (*_FRESH, Reason.PERIOD, Reason.REPEAT)
+_OF_SET_UP: Final = (Reason.SET_UP, Reason.RECORD_DUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Question:
     """The reason of the Reject if no reading is right."""
     optional: bool = False
     """Whether the question may be left out when hashing is busy (an account that is closed anyway)."""
+    unhashed: Unhashed | None = None
+    """Not a question at all but a wish: the hashes of these backup codes, with which a set-up is done."""
 
     @property
     def about_nobody(self) -> bool:
@@ -65,6 +69,8 @@ class Right:
 
     hypothesis: Hypothesis
     code: bool = True
+    hashes: tuple[str, ...] = field(default=(), repr=False)
+    """Of the backup codes, where they were wished for."""
 
 
 def examine(attempt: Attempt, facts: Facts) -> Verdict | Question:
@@ -91,6 +97,8 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
     redeems = attempt.state is not None and facts.challenge is not None
     if answer is None or question.about_nobody:
         return _refused(facts, question.otherwise, redeems=redeems)
+    if question.unhashed is not None:
+        return _set_up_done(attempt, facts, Finish(question.unhashed.recording, answer.hashes))
     found = _found(answer)
     circumstances = Circumstances.of(attempt, facts, found)
     required = requirement(circumstances, policies_of(facts.memberships))
@@ -114,6 +122,8 @@ def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
     if abs(attempt.at - earlier.at) > RETRANSMITTED_FOR:
         return Verdict(Outcome.REJECT, Reason.REPLAYED)
     again = Verdict(earlier.outcome, earlier.reason, settled_before=True)
+    if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP:
+        return _shown_again(facts, again)
     if earlier.outcome is not Outcome.ACCEPT or not facts.memberships:
         return again
     required = _required(attempt, facts)
@@ -122,6 +132,13 @@ def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
         session=_session(earlier.reason, required, facts, given_at=earlier.at, now=attempt.at),
         enrol_by=required.enrol_by if earlier.reason is Reason.ENROL_LATER else None,
     )
+
+
+def _shown_again(facts: Facts, again: Verdict) -> Verdict:
+    """Show a secret or codes again only as long as an answer to them is waited for, and never later (ATTACKS 28)."""
+    if facts.set_up is None or not facts.set_up.following_is_open:
+        return Verdict(Outcome.REJECT, Reason.REPLAYED)
+    return replace(again, recording=facts.set_up.following)
 
 
 def _repeats(attempt: Attempt, facts: Facts) -> bool:
@@ -201,6 +218,8 @@ def _with_methods_that_count(attempt: Attempt, facts: Facts) -> Facts:
 def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Facts) -> Verdict | Question:
     """Judge the second packet of a challenge, or the only one of an OTP-only NAS."""
     redeems = facts.challenge is not None
+    if attempt.dialogue is not None and attempt.dialogue.stage:
+        return _examine_set_up(attempt, typed, facts, attempt.dialogue)
     if not attempt.nas.otp_only and not _challenge_holds(attempt, facts):
         return Verdict(Outcome.REJECT, Reason.BAD_STATE, redeems=redeems)
     if typed.code is None:
@@ -210,6 +229,23 @@ def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Fac
     if isinstance(only.factor, StoredBackupCode):
         return question
     return decide(attempt, facts, question, Right(only))
+
+
+def _examine_set_up(attempt: Attempt, typed: Answer, facts: Facts, dialogue: Dialogue) -> Verdict | Question:
+    """Judge an answer within a set-up; the last one costs the hashes of the backup codes."""
+    if not _challenge_holds(attempt, facts):
+        return Verdict(Outcome.REJECT, Reason.BAD_STATE, redeems=facts.challenge is not None)
+    answered = set_up_answers.answered(attempt, typed, facts, _required(attempt, facts), dialogue=dialogue)
+    if isinstance(answered, Verdict):
+        return answered
+    nothing = Hypothesis("", NothingTyped())
+    return Question((nothing,), passwords_count=False, unhashed=Unhashed(dialogue.root, answered))
+
+
+def _set_up_done(attempt: Attempt, facts: Facts, finish: Finish) -> Verdict:
+    required = _required(attempt, facts)
+    session = _session(Reason.SET_UP_DONE, required, facts, given_at=attempt.at, now=attempt.at)
+    return Verdict(Outcome.ACCEPT, Reason.SET_UP_DONE, mark=Mark.CLEAR, redeems=True, session=session, finish=finish)
 
 
 def _challenge_holds(attempt: Attempt, facts: Facts) -> bool:

@@ -218,8 +218,10 @@ def _fresh(found: Found, circumstances: Circumstances, required: Requirement) ->
 
 def _apart(reason: Reason | None) -> Decision:
     """Say again what no policy has a say in."""
-    if reason is Reason.REPEAT:
+    if reason in (Reason.REPEAT, Reason.SET_UP_DONE):
         return Decision(Outcome.ACCEPT, reason)
+    if reason is Reason.RECORD_DUE:
+        return Decision(Outcome.CHALLENGE, reason)
     return Decision(Outcome.REJECT, reason or Reason.UNREADABLE)
 
 
@@ -236,6 +238,8 @@ def _password_alone(circumstances: Circumstances, required: Requirement) -> Deci
     if circumstances.code_only:
         return Decision(Outcome.REJECT, Reason.CODE_MISSING)
     if not required.enrolled:
+        if _begins_set_up(circumstances, required):
+            return Decision(Outcome.CHALLENGE, Reason.SET_UP)
         outcome = Outcome.REJECT if required.unenrolled is Reason.NOT_ENROLLED else Outcome.ACCEPT
         return Decision(outcome, required.unenrolled)
     if not required.due:
@@ -243,6 +247,12 @@ def _password_alone(circumstances: Circumstances, required: Requirement) -> Deci
     if circumstances.challenge:
         return Decision(Outcome.CHALLENGE, Reason.CODE_DUE)
     return Decision(Outcome.REJECT, Reason.CODE_MISSING)
+
+
+def _begins_set_up(circumstances: Circumstances, required: Requirement) -> bool:
+    """Whether the NAS leads the user to a method that will count; a password alone adds none to one that is there."""
+    mandatory = required.unenrolled is Reason.NOT_ENROLLED
+    return mandatory and circumstances.set_up and not circumstances.kinds and MethodKind.TOTP in required.allowed
 
 
 _T0_DEMANDS: Final = (Demand(Rule()),)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from radiusd_mfa.core.set_up import Finish, Recording
 from radiusd_mfa.core.verification import Verification
 
 
@@ -31,6 +32,10 @@ class Reason(StrEnum):
     """The user has no second factor yet, and time to set one up."""
     SET_UP = "set-up"
     """Password right, second factor mandatory and missing: the NAS was asked to lead the user through the set-up."""
+    RECORD_DUE = "record-due"
+    """In a set-up: the first code was right, and the backup codes were shown, which must be written down first."""
+    SET_UP_DONE = "set-up-done"
+    """Password and first code were right and the backup codes are written down: the new second factor counts."""
     CODE_DUE = "code-due"
     """The password was right; the NAS was asked for the code."""
 
@@ -46,6 +51,8 @@ class Reason(StrEnum):
     CODE_MISSING = "code-missing"
     """The password was right and nothing else was given, on a NAS that can't be challenged."""
     NOT_ENROLLED = "not-enrolled"
+    NOT_RECORDED = "not-recorded"
+    """In a set-up: the user did not say that the backup codes are written down; nothing of it counts."""
     NOT_A_MEMBER = "not-a-member"
     """The NAS or the realm belongs to a team, and the user is not in it."""
     KNOWN_WRONG = "known-wrong"
@@ -118,5 +125,9 @@ class Verdict:
     """Unix time until which the unenrolled user may go on with the password; the Accept says so (T8)."""
     clock_is_behind: bool = False
     """A method's watermark is ahead of the clock by more than the window: the clock went back."""
+    recording: Recording | None = None
+    """The backup codes that this challenge of a set-up shows."""
+    finish: Finish | None = None
+    """Claims the set-up of the user's first method: must find no other, or the claim is lost."""
     found: Found | None = None
     """What was weighed against the policies; None: the reason is one that no policy has a say in."""

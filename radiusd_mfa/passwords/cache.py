@@ -30,6 +30,10 @@ class Checks(Protocol):
         """Return a hash that nothing matches."""
         ...
 
+    def make(self, text: str) -> str:
+        """Return a hash of this text."""
+        ...
+
 
 class PasswordCache:
     """Remembers right passwords for `seconds`; `key` is chance of this process's own, `clock` gives seconds.
@@ -66,6 +70,10 @@ class PasswordCache:
     def dummy(self) -> str:
         """Return a hash that nothing matches."""
         return self._checks.dummy()
+
+    def make(self, text: str) -> str:
+        """Return a hash of this text, of which nothing is remembered."""
+        return self._checks.make(text)
 
     def _remember(self, digest: bytes) -> None:
         with self._lock:

@@ -128,6 +128,7 @@ class Intake:
             state=None if request.state is None else self._sign_in.state_digest(request.state),
             realm=realm,
             local=local,
+            dialogue=self._sign_in.dialogue_of(nas, digest, request.state),
         )
 
 

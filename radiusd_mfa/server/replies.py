@@ -11,12 +11,13 @@ from typing import Final, assert_never
 
 from radiusd_mfa.core.facts import Membership, Nas
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.core.verdict import Outcome, Verdict
+from radiusd_mfa.core.verdict import Outcome, Reason, Verdict
 from radiusd_mfa.radius.attributes import AttributeProblem
 from radiusd_mfa.radius.packet import encode_reply
 from radiusd_mfa.radius.profiles import EncodedProfile
 from radiusd_mfa.radius.wire import Code, reply_message, state
 from radiusd_mfa.server.intake import Status, Work
+from radiusd_mfa.server.set_up_texts import codes_shown, secret_shown
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _PROMPT: Final = "Enter the code from your authenticator, or a backup code."
@@ -64,14 +65,24 @@ class Replies:
             case Outcome.ACCEPT:
                 code, attributes = Code.ACCESS_ACCEPT, self._accept(work, verdict)
             case Outcome.CHALLENGE:
-                # CLIENTS: a challenge without Reply-Message is refused by pam_radius and ocserv.
-                attributes = reply_message(_PROMPT) + state(self.sign_in.state_for(work.attempt))
-                code = Code.ACCESS_CHALLENGE
+                code, attributes = Code.ACCESS_CHALLENGE, self._challenge(work, verdict)
             case Outcome.REJECT:
                 code, attributes = Code.ACCESS_REJECT, _refusal(work.attempt.nas, self.portal_url)
             case other:
                 assert_never(other)
         return encode_reply(code=code, request=work.request, rules=work.known.rules, attributes=attributes)
+
+    def _challenge(self, work: Work, verdict: Verdict) -> bytes:
+        """Put together what is asked for; without Reply-Message pam_radius and ocserv refuse it (CLIENTS)."""
+        attempt, dialogue = work.attempt, work.attempt.dialogue
+        if dialogue is None or verdict.reason is Reason.CODE_DUE:
+            return reply_message(_PROMPT) + state(self.sign_in.state_for(attempt))
+        if verdict.recording is None:
+            shown = secret_shown(self.sign_in.seed_of(dialogue), self.portal_url)
+        else:
+            codes = self.sign_in.codes_of(dialogue, verdict.recording)
+            shown = codes_shown([each.shown for each in codes], verdict.recording, dialogue.stage + 1)
+        return reply_message(shown) + state(self.sign_in.state_after(dialogue))
 
     def _accept(self, work: Work, verdict: Verdict) -> bytes:
         """Put together what an Accept carries; the same with a code, and without one where a period lasts (R7)."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store.audit import AuditTable
 from radiusd_mfa.store.backup_codes import BackupCodeTable
+from radiusd_mfa.store.challenges import ChallengeTable
 from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.links import LinkTable
 from radiusd_mfa.store.methods import MethodTable
@@ -73,6 +74,11 @@ class OpenBooks:
     def codes(self) -> BackupCodeTable:
         """Backup codes."""
         return BackupCodeTable(self.connection, self.keys)
+
+    @cached_property
+    def challenges(self) -> ChallengeTable:
+        """Challenges of set-ups."""
+        return ChallengeTable(self.connection)
 
     @cached_property
     def links(self) -> LinkTable:

@@ -149,7 +149,7 @@ def row_of(position: int, settlement: Settlement, *, charged: bool) -> Row:
         code_id=verdict.spend.code_id if isinstance(verdict.spend, SpendBackupCode) else None,
         issue=issued.state if issued else None,
         issue_expires=issued.expires if issued else None,
-        remembers=verdict.spend is not None,
+        remembers=verdict.spend is not None or verdict.finish is not None,
         charge=str(attempt.charge) if charged else None,
         charge_after=str(kept or ""),
         history_read=facts.history,

@@ -16,6 +16,7 @@ from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.fact_rows import FactRow, Read, facts_of
+from radiusd_mfa.store.set_ups import may_be_in_one, settle_alongside, with_progress
 from radiusd_mfa.store.sign_in_rows import Query, Row, queries_for, row_of, user_id_of
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
 
@@ -80,7 +81,8 @@ class SignIns:
             for position, (settlement, user_id) in enumerate(zip(settlements, user_ids, strict=True))
             if not settlement.verdict.settled_before
         )
-        if len(rows) == len(settlements) == len(met_once) + user_ids.count(None):
+        more = any(settlement.alongside is not None for settlement in settlements)
+        if not more and len(rows) == len(settlements) == len(met_once) + user_ids.count(None):
             with self._database.statement() as connection:
                 held = self._dialect.settle(connection, rows)
         else:
@@ -99,9 +101,13 @@ class SignIns:
     def _settle_apart(
         self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
     ) -> dict[int, int]:
-        """Settle a batch that meets an account more than once, or a request that was settled before."""
+        """Settle a batch that meets an account twice, a request that was settled before, or a packet of a set-up."""
+        alone = [row for row in rows if settlements[row.position].alongside is None]
         with self._database.writing() as connection:
-            held = self._dialect.settle(connection, rows) if rows else {}
+            held = self._dialect.settle(connection, alone) if alone else {}
+            for row in rows:
+                settlement = settlements[row.position]
+                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle)
             held |= {position: 0 for position, each in enumerate(settlements) if each.verdict.settled_before}
             ended = [each for position, each in enumerate(settlements) if position in held]
             self._settle_charges(connection, [each for each in ended if _charged_apart(each, met_once)])
@@ -128,7 +134,16 @@ class SignIns:
         gathered: list[list[FactRow]] = [[] for _ in attempts]
         for row in read.rows:
             gathered[row.position].append(row)
-        return [self._facts(query, of_one, read.teams) for query, of_one in zip(queries, gathered, strict=True)]
+        found = [self._facts(query, of_one, read.teams) for query, of_one in zip(queries, gathered, strict=True)]
+        return self._with_progress(attempts, found)
+
+    def _with_progress(self, attempts: Sequence[Attempt], found: list[Facts]) -> list[Facts]:
+        """Add how far set-ups are, with statements of their own where there may be any."""
+        pairs = list(zip(attempts, found, strict=True))
+        if not any(may_be_in_one(*pair) for pair in pairs):
+            return found
+        with self._database.reading() as connection:
+            return [with_progress(connection, *pair) if may_be_in_one(*pair) else pair[1] for pair in pairs]
 
     def _retried(self, work: Callable[[], _Result]) -> _Result:
         """Do it again where two nodes met in a deadlock: nothing was committed, and the next try finds its way."""

@@ -29,6 +29,7 @@ from radiusd_mfa.usecases.admin_ports import (
     User,
 )
 from radiusd_mfa.usecases.outbox_ports import OutboxBook
+from radiusd_mfa.usecases.set_up_ports import Challenges
 from radiusd_mfa.usecases.sms_ports import SmsCodes
 
 T = TypeVar("T")
@@ -392,6 +393,11 @@ class Books(Protocol):
     @property
     def codes(self) -> BackupCodes:
         """Backup codes."""
+        ...
+
+    @property
+    def challenges(self) -> Challenges:
+        """Challenges of set-ups."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.policy import Policy, rules_at_sign_in
 from radiusd_mfa.core.readings import Hypothesis, NothingTyped
 from radiusd_mfa.core.requirement import Decision, Requirement, decided, policies_of, requirement
+from radiusd_mfa.core.set_up import Dialogue
 from radiusd_mfa.core.throttle import DAY, Admission
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.core.typed import Answer, appended
@@ -173,6 +174,7 @@ def _attempt(user: Username, entry: NasEntry, device: str, at: float, entropy: E
         device=device,
         realm=realm,
         local=local,
+        dialogue=Dialogue("", 0, b"") if entry.nas.set_up else None,  # it could begin one, and doesn't
     )
 
 

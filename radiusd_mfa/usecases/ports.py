@@ -10,11 +10,20 @@ from typing import Protocol
 
 from radiusd_mfa.core.facts import Attempt, Facts, Nas
 from radiusd_mfa.core.verdict import Verdict
+from radiusd_mfa.usecases.books import Books
 
 Clock = Callable[[], float]
 """Unix time in seconds."""
 Entropy = Callable[[int], bytes]
 """So many random octets."""
+
+
+class Digests(Protocol):
+    """Keyed digests, 16 octets each; the same on every node."""
+
+    def digest(self, purpose: str, *parts: bytes) -> bytes:
+        """Return the digest of the parts under the key of this purpose."""
+        ...
 
 
 class StoreFault(Exception):
@@ -37,6 +46,8 @@ class Settlement:
     facts: Facts
     verdict: Verdict
     challenge: IssuedChallenge | None = None
+    alongside: Callable[[Books], bool] | None = None
+    """What else is done in the same transaction, with the user's row locked; False: a claim is lost, and all undone."""
 
 
 @dataclass(frozen=True, slots=True)

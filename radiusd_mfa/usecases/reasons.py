@@ -14,6 +14,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     Reason.REPORTED: "The password was right; the policy only counts that the user has no second factor.",
     Reason.ENROL_LATER: "The password was right; the user has until the policy's enrol_by to set up a second factor.",
     Reason.SET_UP: "The password was right; the user is led through setting up a second factor.",
+    Reason.RECORD_DUE: "In a set-up: the first code was right; the backup codes are shown and must be written down.",
+    Reason.SET_UP_DONE: "Password and first code were right, the backup codes are recorded: the new method counts now.",
     Reason.CODE_DUE: "The password was right; the code is asked for in a second step.",
     Reason.UNREADABLE: "What was sent can't be a sign-in: an empty password, or forbidden characters.",
     Reason.UNKNOWN_USER: "There is no such user.",
@@ -24,10 +26,11 @@ _MEANINGS: Final[Mapping[str, str]] = {
     Reason.CODE_REUSED: "The password is right and the code is used up.",
     Reason.CODE_MISSING: "The password is right and no code came, where one is due.",
     Reason.NOT_ENROLLED: "The password is right, a second factor is due, and the user has none that counts.",
+    Reason.NOT_RECORDED: "In a set-up: the user did not type “saved”, so nothing of it counts.",
     Reason.NOT_A_MEMBER: "The NAS entry or the realm belongs to a team that the user is not in.",
     Reason.KNOWN_WRONG: "The very same text was found wrong a moment ago; it was not checked again.",
     Reason.THROTTLED: "Too many failures; the account is closed for a while, and opens by itself.",
-    Reason.BAD_STATE: "The challenge is expired, used, or another user's.",
+    Reason.BAD_STATE: "The challenge is expired, used, or another user's; in a set-up, or there is a method by now.",
     Reason.REPLAYED: "The same packet was answered long ago.",
 }
 _REMEDIES: Final[Mapping[str, str]] = {
@@ -49,6 +52,9 @@ _REMEDIES: Final[Mapping[str, str]] = {
     Reason.CODE_MISSING: "The code is typed right after the password; a NAS that can show a second prompt: "
     "radiusd-mfa nas set {nas} --challenge on",
     Reason.NOT_ENROLLED: "radiusd-mfa mfa enrol {user}",
+    Reason.NOT_RECORDED: "The user begins anew, with the password and another secret, and types “saved” at the end.",
+    Reason.SET_UP: "The user types the key into the app, and then the code that it shows; where the NAS shows no text: "
+    "radiusd-mfa nas set {nas} --set-up link",
     Reason.NOT_A_MEMBER: "radiusd-mfa member add TEAM {user} --role member",
     Reason.KNOWN_WRONG: "A client repeats what was wrong; let it forget the stored password.",
     Reason.THROTTLED: "It opens by itself; until then nothing that is typed is looked at.",

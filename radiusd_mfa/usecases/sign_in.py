@@ -5,25 +5,21 @@
 Owns the order of the steps, and what goes with a verdict into the settling transaction. Knows no SQL and no socket.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from radiusd_mfa.core.facts import Attempt, Facts, StoredBackupCode
+from radiusd_mfa.core.backup_codes import BackupCode
+from radiusd_mfa.core.facts import Attempt, Facts, Nas, StoredBackupCode
 from radiusd_mfa.core.judge import Question, Right
 from radiusd_mfa.core.readings import Hypothesis
+from radiusd_mfa.core.set_up import Dialogue, Recording, Unhashed
 from radiusd_mfa.core.verdict import Outcome, Verdict
-from radiusd_mfa.usecases.ports import IssuedChallenge, Settlement
+from radiusd_mfa.usecases import set_up
+from radiusd_mfa.usecases.ports import Digests, IssuedChallenge, Settlement
 
 STATE_DIGITS: Final = 32
 """A State is 128 bits as hexadecimal digits: ocserv takes it for a C string, and would cut it at an octet of zero."""
-
-
-class Digests(Protocol):
-    """Keyed digests, 16 octets each; the same on every node."""
-
-    def digest(self, purpose: str, *parts: bytes) -> bytes:
-        """Return the digest of the parts under the key of this purpose."""
-        ...
 
 
 class Passwords(Protocol):
@@ -45,6 +41,10 @@ class Passwords(Protocol):
         """Return a hash that nothing matches and that costs as much as a real one."""
         ...
 
+    def make(self, text: str) -> str:
+        """Hash a backup code; takes about 30 ms."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
@@ -64,7 +64,23 @@ class SignIn:
 
     def state_digest(self, state: bytes) -> bytes:
         """Return the digest under which the store knows a State."""
-        return self.digests.digest("state-stored", state)
+        return set_up.state_digest(state, self.digests)
+
+    def dialogue_of(self, nas: Nas, request: bytes, state: bytes | None) -> Dialogue | None:
+        """Say where in a set-up a request stands, whose digest this is, with its State."""
+        return set_up.dialogue_of(nas, request, state, self.digests)
+
+    def state_after(self, dialogue: Dialogue) -> bytes:
+        """Return the State of the challenge that comes next in a set-up."""
+        return set_up.state_at(dialogue.root, dialogue.stage + 1)
+
+    def seed_of(self, dialogue: Dialogue) -> bytes:
+        """Return the secret that a set-up shows."""
+        return set_up.seed_of(dialogue.root, self.digests)
+
+    def codes_of(self, dialogue: Dialogue, recording: Recording) -> Sequence[BackupCode]:
+        """Return all the backup codes that a set-up shows."""
+        return set_up.codes_of(dialogue.root, recording.codes, self.digests)
 
     def state_for(self, attempt: Attempt) -> bytes:
         """Return the State of this attempt's challenge: the same for a retransmission, on every node (I6)."""
@@ -72,6 +88,8 @@ class SignIn:
 
     def is_cheap(self, question: Question) -> bool:
         """Whether answering takes microseconds, so that it need not go to the hash threads."""
+        if question.unhashed is not None:
+            return False
         if any(isinstance(hypothesis.factor, StoredBackupCode) for hypothesis in question.hypotheses):
             return False
         if not question.hypotheses:
@@ -83,6 +101,8 @@ class SignIn:
 
     def answer(self, question: Question) -> Right | None:
         """Check the passwords in their order, and the backup code beside the one that is right."""
+        if question.unhashed is not None:
+            return Right(question.hypotheses[0], hashes=self._hashes(question.unhashed))
         for hypothesis in question.hypotheses:
             if self._password_is_right(question, hypothesis):
                 return Right(hypothesis, code=self._code_is_right(hypothesis))
@@ -90,11 +110,16 @@ class SignIn:
 
     def settlement(self, attempt: Attempt, facts: Facts, verdict: Verdict) -> Settlement:
         """Put together what must become true before the verdict may be told."""
+        more = set_up.alongside(attempt, facts.user, verdict, self.digests) if attempt.dialogue is not None else None
         challenge = None
-        if verdict.outcome is Outcome.CHALLENGE and not verdict.settled_before:
+        if verdict.outcome is Outcome.CHALLENGE and more is None and not verdict.settled_before:
             state = self.state_digest(self.state_for(attempt))
             challenge = IssuedChallenge(state, attempt.at + self.challenge_lifetime)
-        return Settlement(attempt, facts, verdict, challenge)
+        return Settlement(attempt, facts, verdict, challenge, more)
+
+    def _hashes(self, unhashed: Unhashed) -> tuple[str, ...]:
+        codes = set_up.codes_of(unhashed.root, unhashed.recording.codes, self.digests)
+        return tuple([self.passwords.make(code.canonical) for code in codes])
 
     def _password_is_right(self, question: Question, hypothesis: Hypothesis) -> bool:
         if not question.passwords_count:

@@ -58,6 +58,9 @@ class CheapPasswords:
     def dummy(self) -> str:
         return dummy_for(CHEAP)
 
+    def make(self, text: str) -> str:
+        return make_hash(text, profile=CHEAP)
+
 
 @dataclass
 class TestUser:

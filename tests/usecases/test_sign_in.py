@@ -48,6 +48,9 @@ class CountingPasswords:
     def dummy(self) -> str:
         return "hash of nothing"
 
+    def make(self, text: str) -> str:
+        return f"hash of {text}"
+
 
 @pytest.fixture
 def passwords() -> CountingPasswords:
