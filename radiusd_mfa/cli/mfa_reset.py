@@ -44,7 +44,7 @@ def reset_(session: Session, user: Username, method: int | None, label: str, sho
     if is_own:
         _reset_own(session, app, user, method, label)
     elif show_link and session.acting is not None:
-        session.refuse_person("mfa reset --show-link")
+        session.refuse_person("mfa reset-link")
     else:
         _invite(session, app, user, show_link=show_link)
 
