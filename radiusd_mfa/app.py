@@ -29,15 +29,15 @@ from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
-from radiusd_mfa.store.portal_sessions import PageSessionTable
 from radiusd_mfa.store.outbox_queue import OutboxQueue
+from radiusd_mfa.store.portal_sessions import PageSessionTable
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.acting import Door
+from radiusd_mfa.usecases.phone_codes import Post
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
-from radiusd_mfa.usecases.sms import Post
 
 __all__ = [
     "FAULTS",

@@ -118,7 +118,7 @@ def backup_codes(session: Session, user: Username, code_stdin: bool, without_cod
     given = without_code or session.acting is not None
     code = None if given else reading.code("Code", from_stdin=code_stdin)
     if reveal:
-        seen = granted(codes.reveal(user, code, store=app.administration, clock=app.clock, actor=actor))
+        seen = granted(codes.reveal(user, code, store=app.administration, clock=app.clock, post=app.post, actor=actor))
         emit(session, {"backup_codes": seen.shown}, lambda: _show_revealed(seen))
         return
     fresh = granted(
@@ -129,6 +129,7 @@ def backup_codes(session: Session, user: Username, code_stdin: bool, without_cod
             hashing=app.hashing,
             clock=app.clock,
             entropy=app.entropy,
+            post=app.post,
             actor=actor,
         )
     )

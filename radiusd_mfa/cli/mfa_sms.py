@@ -8,7 +8,7 @@ from radiusd_mfa.usecases import enrol, sms
 from radiusd_mfa.usecases.actors import Actor
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Confirmed
-from radiusd_mfa.usecases.sms import Sent
+from radiusd_mfa.usecases.phone_codes import Sent
 
 
 def start_sms(session: Session, app: App, user: Username, label: str, number: str | None) -> None:

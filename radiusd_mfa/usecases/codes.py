@@ -8,12 +8,14 @@ from radiusd_mfa.core.backup_codes import BackupCode, make_set, tidy
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.policy import USUAL_BACKUP_CODES
 from radiusd_mfa.core.totp import matching_steps
+from radiusd_mfa.usecases import phone_codes
 from radiusd_mfa.usecases.actors import OPERATOR, Actor, Operator
 from radiusd_mfa.usecases.admin_ports import NewBackupCode, StoredMethod, User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.people import changed, only_oneself
+from radiusd_mfa.usecases.phone_codes import Post
 from radiusd_mfa.usecases.ports import Clock, Entropy
 
 T = TypeVar("T")
@@ -64,16 +66,18 @@ def regenerate(
     hashing: Hashing,
     clock: Clock,
     entropy: Entropy,
+    post: Post | None = None,
     actor: Actor = OPERATOR,
 ) -> CodeSet | Refusal:
     """Replace a user's backup codes (K3).
 
     `code` is a current code, which is spent. None: the user who acts has just spent one, or else the operator vouches.
+    With `post` it may be one that was sent to the user's phone.
     """
     fresh = draw(hashing=hashing, entropy=entropy, count=_count_for(name, store))
 
     def work(user: User, books: Books) -> CodeSet | Refusal:
-        refusal = _unproved(user, code, actor, books, clock())
+        refusal = _unproved(user, code, actor, books, clock(), post)
         if refusal is not None:
             return refusal
         keep(user, fresh, books)
@@ -83,7 +87,13 @@ def regenerate(
 
 
 def reveal(
-    name: Username, code: str | None, *, store: Administration, clock: Clock, actor: Actor = OPERATOR
+    name: Username,
+    code: str | None,
+    *,
+    store: Administration,
+    clock: Clock,
+    post: Post | None = None,
+    actor: Actor = OPERATOR,
 ) -> Revealed | Refusal:
     """Show the unused backup codes again where all of the user's teams allow it (K5); `code` as in `regenerate`."""
 
@@ -94,7 +104,7 @@ def reveal(
                 "(policy backup_codes.reveal). Make new ones: "
                 f"radiusd-mfa mfa backup-codes {escaped(user.name)}"
             )
-        refusal = _unproved(user, code, actor, books, clock())
+        refusal = _unproved(user, code, actor, books, clock(), post)
         if refusal is not None:
             return refusal
         return _revealed(user, books)
@@ -116,10 +126,11 @@ def _by_oneself(
     return changed(verb, name, work, store=store, clock=clock, actor=actor, permit=only_oneself(actor), **vouched)
 
 
-def _unproved(user: User, code: str | None, actor: Actor, books: Books, now: float) -> Refusal | None:
+def _unproved(
+    user: User, code: str | None, actor: Actor, books: Books, now: float, post: Post | None
+) -> Refusal | None:
     """Say what is missing before codes may be made or shown: a method, its use after a backup code, a current code."""
-    methods = [method for method in books.methods.of(user.id) if method.confirmed_at is not None]
-    if not methods:
+    if not any(method.confirmed for method in books.methods.summaries(user.id)):
         return Refusal(
             f"“{escaped(user.name)}” has no confirmed method, and backup codes stand in for one; "
             f"first: radiusd-mfa mfa enrol {escaped(user.name)}"
@@ -130,7 +141,11 @@ def _unproved(user: User, code: str | None, actor: Actor, books: Books, now: flo
             f"“{escaped(user.name)}” has signed in with a backup code: no codes can be made before a sign-in with the "
             "authenticator, or before a new one is set up."
         )
-    if code is not None and not spend_current(code, methods, books, now):
+    methods = [method for method in books.methods.of(user.id) if method.confirmed_at is not None]
+    if code is not None and not (
+        spend_current(code, methods, books, now)
+        or (post is not None and phone_codes.spend_current(user, code, books, post=post, at=now))
+    ):
         return Refusal("This is not a current code, or it was used before; wait for the next one and try again.")
     return None
 

@@ -1,16 +1,5 @@
-"""Codes by SMS: a phone that is set up by a delivered code, and codes that are sent to it (E6).
+"""Phones as second factors: set up by a delivered code, and codes for whoever is to give one (E6)."""
 
-A code is drawn, its keyed digest kept, and its message written into the outbox, in one transaction. A newer code makes
-the one before it worthless; how often one may be sent is core.sms_codes' to say, whatever it is asked for.
-
-Why a keyed digest and not argon2id, as for backup codes: there are a million codes of six digits, and whoever has
-stolen the database tries them all in hours at the price of argon2id on one processor, in minutes on many. The key is
-not in the database, so without it there is nothing to try; and to check costs a sign-in microseconds.
-"""
-
-import hmac
-import math
-from dataclasses import dataclass, field
 from typing import Final
 
 from radiusd_mfa.core import sms_codes
@@ -23,33 +12,14 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.codes import draw
 from radiusd_mfa.usecases.enrol import Confirmed, beyond_a_claim, codes_with, finish, hold, waiting_phones
 from radiusd_mfa.usecases.obligations import obligations_of
-from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Channel, NewDelivery
 from radiusd_mfa.usecases.people import changed, only_oneself
+from radiusd_mfa.usecases.phone_codes import Post, Sent, is_right, preferred, send, shown, too_soon, use
 from radiusd_mfa.usecases.plans import refuse_set_up
-from radiusd_mfa.usecases.ports import Clock, Digests, Entropy
-from radiusd_mfa.usecases.sms_ports import Phone, SentCode
+from radiusd_mfa.usecases.ports import Clock
+from radiusd_mfa.usecases.sms_ports import Phone
 
 MOST_WRONG_CODES: Final = 5
 """Wrong codes after which an unconfirmed phone is removed, as for an authenticator."""
-_LAST_DIGITS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """What it takes to send codes and to know them again."""
-
-    digests: Digests = field(repr=False)
-    entropy: Entropy = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A code is on its way to a phone."""
-
-    method: int
-    number: str
-    """Only the end of it, which tells the owner which phone is meant, and nobody else a number."""
-    expires_at: float
 
 
 def start(
@@ -131,6 +101,24 @@ def confirm(
     return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor, permit=permit)
 
 
+def send_to(
+    name: Username, *, post: Post, store: Administration, clock: Clock, actor: Actor | Claimant
+) -> Sent | Refusal:
+    """Send a code to a user's phone, the default one, for a sign-in or what else needs a current code.
+
+    Whoever has given no more than the password may have it sent: it goes to the owner.
+    """
+
+    def work(user: User, books: Books) -> Sent | Refusal:
+        phone = preferred(user, books)
+        if phone is None:
+            return Refusal(f"“{escaped(user.name)}” gets no codes by SMS.")
+        return send(user, phone, books, post=post, at=clock())
+
+    permit = only_oneself(actor)
+    return changed("mfa-send-code", name, work, store=store, clock=clock, actor=actor, permit=permit)
+
+
 def waits(name: Username, *, store: Administration) -> bool:
     """Whether what waits for its first code is a phone, and not an authenticator."""
 
@@ -141,64 +129,13 @@ def waits(name: Username, *, store: Administration) -> bool:
     return store.view(look)
 
 
-def send(user: User, phone: Phone, books: Books, *, post: Post, at: float) -> Sent | Refusal:
-    """Send a code to a phone, in this transaction; refused where one was sent just now, or too many this hour."""
-    history = books.sms.history(user.id)
-    seconds = sms_codes.wait(history, at)
-    if seconds > 0:
-        return _too_soon(seconds)
-    code = sms_codes.draw(post.entropy)
-    expires = at + sms_codes.LIFETIME
-    kept = SentCode(phone.id, _digest(user, phone.id, code, at, post), at, expires)
-    books.sms.keep(user.id, kept, history=sms_codes.sent(history, at))
-    message = NewDelivery(
-        kind=SMS_CODE,
-        channel=Channel.SMS,
-        recipient=phone.number,
-        values={"code": code, "minutes": int(sms_codes.LIFETIME // 60)},
-        created_at=at,
-        expires_at=expires,
-        user_id=user.id,
-    )
-    books.outbox.add(message)
-    return Sent(phone.id, shown(phone.number), expires)
-
-
-def use(user: User, phone: Phone, code: str, books: Books, *, post: Post, at: float) -> bool:
-    """Use up the code that was sent to this phone; False if this is not it, or not any more."""
-    kept = books.sms.find(user.id)
-    if kept is None or kept.method_id != phone.id or not _is(code, kept, user, post):
-        return False
-    if not books.sms.use(user.id, kept, at=at):
-        return False
-    books.sms.used(phone.id, at)
-    return True
-
-
-def spend_current(user: User, code: str, books: Books, *, post: Post, at: float) -> bool:
-    """Use up a code that was sent to any of the user's confirmed phones: what proves a current code there."""
-    phones = [phone for phone in books.sms.phones(user.id) if phone.confirmed]
-    return any(use(user, phone, code, books, post=post, at=at) for phone in phones)
-
-
-def preferred(user: User, books: Books) -> Phone | None:
-    """Return the phone to which a sign-in's code goes: the default one, else the oldest; None where there is none."""
-    phones = [phone for phone in books.sms.phones(user.id) if phone.confirmed]
-    return next((phone for phone in phones if phone.is_default), phones[0] if phones else None)
-
-
-def shown(number: str) -> str:
-    """Return a number as it may be shown: its last digits."""
-    return f"…{number[-_LAST_DIGITS:]}"
-
-
 def _begin(
     user: User, number: str, label: str, replaces: int | None, books: Books, *, post: Post, at: float
 ) -> Sent | Refusal:
     """Make a phone and send it a code; where none may be sent now, nothing is changed."""
     seconds = sms_codes.wait(books.sms.history(user.id), at)
     if seconds > 0:
-        return _too_soon(seconds)
+        return too_soon(seconds)
     for abandoned in books.methods.summaries(user.id):
         if not abandoned.confirmed:
             books.methods.remove(abandoned.id)
@@ -222,10 +159,6 @@ def _nothing_waits(user: User) -> Refusal:
     return Refusal(f"“{escaped(user.name)}” has no phone that waits for its first code.")
 
 
-def _too_soon(seconds: float) -> Refusal:
-    return Refusal(f"A code was sent just now, or many were; another one can be sent in {_span(seconds)}.")
-
-
 def _codes_to_come(name: Username, code: str, post: Post, store: Administration, now: float) -> int:
     """Look ahead how many codes it brings, so that a wrong guess costs no hashes and no transaction waits for them."""
 
@@ -233,7 +166,7 @@ def _codes_to_come(name: Username, code: str, post: Post, store: Administration,
         user = books.people.find(name.text)
         phones = waiting_phones(user, books) if user else ()
         kept = books.sms.find(user.id) if user else None
-        if user is None or not phones or kept is None or kept.expires_at <= now or not _is(code, kept, user, post):
+        if user is None or not phones or kept is None or kept.expires_at <= now or not is_right(code, kept, user, post):
             return 0
         return codes_with(phones[-1], user, books)
 
@@ -247,20 +180,3 @@ def _wrong_code(phone: Phone, books: Books) -> Refusal:
         return Refusal(f"The code is wrong, for the {MOST_WRONG_CODES}th time: the set-up is cancelled; start again.")
     books.sms.count_wrong_code(phone)
     return Refusal(f"The code is wrong, or not the last one that was sent; {left} more wrong ones cancel the set-up.")
-
-
-def _is(code: str, kept: SentCode, user: User, post: Post) -> bool:
-    typed = code.replace(" ", "")
-    if not (typed.isascii() and typed.isdigit()):
-        return False
-    return hmac.compare_digest(_digest(user, kept.method_id, typed, kept.sent_at, post), kept.digest)
-
-
-def _digest(user: User, method_id: int, code: str, sent_at: float, post: Post) -> bytes:
-    """Bind a code to user, method and moment, so that no two digests of one code are alike."""
-    place = (str(user.id).encode(), str(method_id).encode(), sent_at.hex().encode())
-    return post.digests.digest("sms-code", *place, code.encode())
-
-
-def _span(seconds: float) -> str:
-    return f"{math.ceil(seconds)} seconds" if seconds <= 90 else f"{math.ceil(seconds / 60)} minutes"  # noqa: PLR2004

@@ -8,14 +8,15 @@ from sqlalchemy import select, update
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.sms_codes import LIFETIME, PAUSE
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import enrol, sms
-from radiusd_mfa.usecases.actors import Claimant
+from radiusd_mfa.usecases import codes, enrol, phone_codes, sms
+from radiusd_mfa.usecases.actors import Claimant, Person
 from radiusd_mfa.usecases.admin_ports import MethodSummary
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.codes import CodeSet
 from radiusd_mfa.usecases.enrol import Confirmed
 from radiusd_mfa.usecases.outbox_ports import Channel
-from radiusd_mfa.usecases.sms import Sent
+from radiusd_mfa.usecases.phone_codes import Sent
 from radiusd_mfa.usecases.sms_ports import Phone
 from tests.support.administered import Refuses, World
 from tests.support.posted import person_of, posted
@@ -54,7 +55,7 @@ def in_books(world: World, user: Username, code: str) -> bool:
 
     def work(books: Books) -> bool:
         person, at = person_of(user, books), world.clock()
-        return sms.spend_current(person, code, books, post=world.app.post, at=at)
+        return phone_codes.spend_current(person, code, books, post=world.app.post, at=at)
 
     return world.app.administration.change(work)
 
@@ -62,9 +63,9 @@ def in_books(world: World, user: Username, code: str) -> bool:
 def send(world: World, user: Username) -> Sent | Refusal:
     def work(books: Books) -> Sent | Refusal:
         person = person_of(user, books)
-        phone = sms.preferred(person, books)
+        phone = phone_codes.preferred(person, books)
         assert phone is not None
-        return sms.send(person, phone, books, post=world.app.post, at=world.clock())
+        return phone_codes.send(person, phone, books, post=world.app.post, at=world.clock())
 
     return world.app.administration.change(work)
 
@@ -239,6 +240,28 @@ def test_the_codes_may_have_to_be_recorded_first(world: World) -> None:
     assert _methods(world, user)[0].confirmed
 
 
+def test_a_code_is_sent_to_whoever_has_given_a_password_and_to_nobody_else(world: World, refuses: Refuses) -> None:
+    user, other = with_phone(world), world.user("bob")
+    needs = {**world.needs, "post": world.app.post}
+    refuses(sms.send_to(user, actor=Person(world.user_id(other), "bob"), **needs), "may do this only for")
+    refuses(sms.send_to(other, actor=Person(world.user_id(other), "bob"), **needs), "gets no codes by SMS")
+    person = world.app.administration.view(lambda books: person_of(user, books))
+    claimant = Claimant(person.id, person.name, person.password_hash or "")
+    assert isinstance(sms.send_to(user, actor=claimant, **needs), Sent)
+    refuses(sms.send_to(user, actor=claimant, **needs), "can be sent in")
+    assert in_books(world, user, delivered(world))
+
+
+def test_a_code_by_sms_is_a_current_code_for_new_backup_codes(world: World, refuses: Refuses) -> None:
+    user = with_phone(world)
+    send(world, user)
+    code = delivered(world)
+    needs = {**world.hashing_needs, "post": world.app.post}
+    refuses(codes.regenerate(user, wrong(code), **needs), "not a current code")
+    assert isinstance(codes.regenerate(user, code, **needs), CodeSet)
+    refuses(codes.regenerate(user, code, **needs), "not a current code")
+
+
 def test_the_default_phone_is_the_one_that_is_asked(world: World) -> None:
     user = with_phone(world)
     assert isinstance(start(world, user, "+4915100000000"), Sent)
@@ -273,6 +296,6 @@ def _methods(world: World, user: Username) -> Sequence[MethodSummary]:
 
 
 def _preferred(world: World, user: Username) -> Phone:
-    phone = world.app.administration.view(lambda books: sms.preferred(person_of(user, books), books))
+    phone = world.app.administration.view(lambda books: phone_codes.preferred(person_of(user, books), books))
     assert phone is not None
     return phone
