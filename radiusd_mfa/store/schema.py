@@ -288,6 +288,24 @@ audit = Table(
     **_NEVER_AGAIN,
 )
 
+audit_seals = Table(
+    "audit_seals",
+    metadata,
+    # Counted by who seals and not by the table: of two nodes that make the next seal at once, one finds its id taken.
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("after_id", _Id, nullable=False),
+    Column("last_id", _Id, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("newest_at", Double, nullable=False),
+    Column("sealed_at", Double, nullable=False),
+    Column("digests", LargeBinary),
+    Column("digest", LargeBinary, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Column("pruned", LargeBinary),
+)
+
 outbox = Table(
     "outbox",
     metadata,

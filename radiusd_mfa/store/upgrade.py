@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from radiusd_mfa.store.database import Database
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_KNOWN: Final = ("0001", "0002", "0003", "0004")
+_KNOWN: Final = ("0001", "0002", "0003", "0004", "0005")
 """The revisions in `migrations/versions`, oldest first; tests/store/test_migrations.py holds it against them."""
 _TABLE: Final = "alembic_version"
 _UPGRADE_LOCK: Final = 7_210_813
