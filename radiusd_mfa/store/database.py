@@ -71,19 +71,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def statement(self) -> Iterator[Connection]:
+    def statement(self, *, durable: bool = True) -> Iterator[Connection]:
         """Give a connection for exactly one writing statement, which is a transaction of its own.
 
         On PostgreSQL that is one round trip, where BEGIN, statement and COMMIT are three. SQLite may have several.
+        Without `durable` it reaches the disk with the next commit of anybody that is; PostgreSQL has to be told so in
+        the statement itself.
         """
-        if self.dialect == "sqlite":
-            with self.writing() as connection:
-                yield connection
-            return
         with _faults():
             connection = self._kept()
             try:
-                yield connection
+                if self.dialect == "sqlite":
+                    with _sqlite_transaction(connection, durable=durable):
+                        yield connection
+                else:
+                    yield connection
             except BaseException:
                 self._of_thread.kept = None
                 connection.invalidate()
@@ -97,7 +99,8 @@ class Database:
             kept = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._of_thread.kept = kept
             self._of_thread.plans = _Plans()
-        self._of_thread.plans.renew(kept)
+        if self.dialect != "sqlite":
+            self._of_thread.plans.renew(kept)
         return kept
 
     def close(self) -> None:
@@ -149,6 +152,18 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+@contextmanager
+def _sqlite_transaction(connection: Connection, *, durable: bool) -> Iterator[None]:
+    """Hold the write lock and commit at the end; by the driver, whose three calls cost a third of SQLAlchemy's."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the caller has looked
+    # In a write-ahead log both are safe from corruption; FULL also waits for the disk, for all that was written before.
+    driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    driver.execute("BEGIN IMMEDIATE")  # where anything is raised, the caller closes the connection: a rollback
+    yield
+    driver.execute("COMMIT")
 
 
 class _Plans:

@@ -128,8 +128,9 @@ class SignIns:
 
     def _read(self, attempts: Sequence[Attempt], *, charging: bool) -> list[Facts]:
         queries = queries_for(attempts)
-        enter = self._database.statement if charging else self._database.reading
-        with enter() as connection:
+        # No answer leaves before its settlement is on the disk, and what came before it is then there as well.
+        enter = self._database.statement(durable=False) if charging else self._database.reading()
+        with enter as connection:
             read = self._dialect.read(connection, queries, charging=charging)
         gathered: list[list[FactRow]] = [[] for _ in attempts]
         for row in read.rows:

@@ -152,7 +152,10 @@ def _facts(history: str) -> str:
 """  # noqa: S608 - a constant of ours
 
 
-_OPEN: Final = f"WITH {_WHO}, {_CHARGED} {_facts(_HISTORY_CHARGED)}"
+# The commit of a charge does not wait for the disk: no answer leaves before the commit of its settlement, which waits
+# for all of the log before it. That saves a flush, a third of what a lonely statement takes.
+_HASTILY: Final = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
+_OPEN: Final = f"WITH {_WHO}, {_CHARGED} {_facts(_HISTORY_CHARGED)} WHERE {_HASTILY}"
 _REREAD: Final = f"WITH {_WHO} {_facts(_HISTORY_AS_IT_IS)}"
 
 _SETTLE: Final = f"""
