@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database
 
 READINGS = {"open": sign_ins_postgresql._OPEN, "reread": sign_ins_postgresql._REREAD}
-STATEMENTS = READINGS | {"settle": sign_ins_postgresql._SETTLE}
+SETTLINGS = map(sign_ins_postgresql._Duties._make, product((False, True), repeat=4))
+STATEMENTS = READINGS | {f"settle {duties}": sign_ins_postgresql._settling(duties) for duties in SETTLINGS}
 OF_FACTS = {
     "users",
     "realms",
