@@ -216,7 +216,14 @@ def _with_defaults(settings: Mapping[str, Any]) -> NasSettings:
 
 def _consistent(settings: NasSettings) -> Refusal | None:
     """Refuse settings that can't hold together."""
-    if settings.set_up != "dialogue" or settings.challenge:
+    if settings.set_up != "dialogue":
+        return None
+    if settings.otp_only:
+        return Refusal(
+            "A set-up in dialogue begins with the right password, and this NAS sends none (--otp-only): whoever "
+            "knows a name could set up that user's second factor. Take --set-up link."
+        )
+    if settings.challenge:
         return None
     return Refusal(
         "A set-up in dialogue is made of Access-Challenges, and this NAS is not sent any: "

@@ -22,6 +22,7 @@ from radiusd_mfa.usecases import codes, enrol, nas, people
 from radiusd_mfa.usecases.codes import CodeSet
 from radiusd_mfa.usecases.enrol import Confirmed, Enrolment
 from radiusd_mfa.usecases.nas import Wanted, Written
+from tests.support.set_ups import code_of, codes_in, key_in
 from tests.support.world import CHEAP, TestNas, World
 
 SECRET = b"canary-secret-of-the-nas"
@@ -102,6 +103,31 @@ def test_a_dump_of_the_database_holds_no_secret_in_clear(world: World, caplog: p
         assert [secret for secret in secrets for way in written(secret) if way in found] == []
         assert [code for code in typed if is_in(code, found)] == []
     assert b"alice@example.org" in dumped, "the dump is one of this database"
+
+
+def test_a_set_up_in_dialogue_leaves_no_secret_in_clear(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """At each stage, the ones before anything counts too: neither seed nor codes nor States in tables or logs."""
+    world.nas(challenge=True, set_up="dialogue")
+    world.user("alice", PASSWORD, enrolled=False)
+    dumps: list[bytes] = []
+    with caplog.at_level(logging.DEBUG), world.daemon() as running:
+        asking = world.client(running)
+        begun = asking.ask("alice", PASSWORD.encode())
+        dumps.append(dump(world))
+        seed = key_in(begun.message)
+        code = code_of(seed, time.time())
+        shown = asking.ask("alice", code, state=begun.state)
+        dumps.append(dump(world))
+        assert asking.ask("alice", b"saved", state=shown.state).code is Code.ACCESS_ACCEPT
+        dumps.append(dump(world))
+    logged = "\n".join(record.getMessage() for record in caplog.records).encode()
+    secrets = [seed, begun.state, shown.state, begun.state[2:], PASSWORD.encode()]
+    codes = codes_in(shown.message)
+    assert len(codes) == 10
+    secrets += [text.encode() for each in codes for text in (each, each.replace("-", ""), each.replace("-", "")[2:])]
+    for found in (*dumps, logged):
+        assert [secret for secret in secrets for way in written(secret) if way in found] == []
+        assert not is_in(code.decode(), found)
 
 
 def test_a_seed_moved_to_another_row_signs_nobody_in(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -52,6 +52,7 @@ CIRCUMSTANCES: Final = WEIGHED.flatmap(
         code_only=st.booleans(),
         device=SEEN,
         latest=SEEN,
+        set_up=st.booleans(),
     )
 )
 NOT_WRITTEN: Final = (

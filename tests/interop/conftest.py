@@ -10,6 +10,7 @@ CHALLENGE = "127.0.0.2"
 STRICT = "127.0.0.3"
 PROXIED = "127.0.0.4"
 TEAM = "127.0.0.5"
+DIALOGUE = "127.0.0.6"
 POLICY = '[[require]]\nevery = "12h"\n'
 PROFILE = """
 Tunnel-Type:1 = "VLAN"
@@ -27,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     deployment.init()
     deployment.nas("append", APPEND)
     deployment.nas("challenge", CHALLENGE, "--challenge", "on")
+    deployment.nas("dialogue", DIALOGUE, "--challenge", "on", "--set-up", "dialogue")
     deployment.nas("strict", STRICT, "--message-authenticator", "require")
     deployment.nas("proxied", PROXIED, "--allow-proxy-state", "on")
     deployment.command("team", "add", "staff")
@@ -44,6 +46,12 @@ _numbers = count(1)
 def user(server: Server) -> User:
     """A user of this test only."""
     return server.deployment.user(f"user{next(_numbers)}")
+
+
+@pytest.fixture
+def newcomer(server: Server) -> User:
+    """A user of this test only, who has no authenticator yet."""
+    return server.deployment.newcomer(f"newcomer{next(_numbers)}")
 
 
 @pytest.fixture

@@ -82,6 +82,11 @@ class Deployment:
         self.command("user", "import", "-", stdin=json.dumps(line))
         return user
 
+    def newcomer(self, name: str) -> User:
+        """Add a user without an authenticator."""
+        self.command("user", "add", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+        return User(name, b"")
+
     def holder(self, name: str, password: str, uri: str) -> User:
         """Return the user whose phone has scanned an otpauth URI."""
         secret = parse_qs(urlsplit(uri).query)["secret"][0]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import APPEND, CHALLENGE, PROXIED, STRICT, TEAM
+from tests.interop.conftest import APPEND, CHALLENGE, DIALOGUE, PROXIED, STRICT, TEAM
 from tests.interop.deployment import SECRET, Server, User
 from tests.interop.relay import relaying
 from tests.interop.requirements import need
+from tests.support.set_ups import codes_in, key_in
 
 pytestmark = pytest.mark.interop
 Audit = Callable[[], list[tuple[str, str]]]
@@ -128,6 +129,24 @@ def test_a_challenge_is_answered_with_its_state_once(radclient: Radclient, user:
     again = (*asks_for(user, user.code()), f"State = {answers['State'][0]}")
     assert radclient.ask(CHALLENGE, *again)[0] == "Access-Reject"
     assert audit() == [("challenge", "code-due"), ("accept", "totp"), ("reject", "bad-state")]
+
+
+def test_a_first_authenticator_is_set_up_in_three_answers(server: Server, radclient: Radclient, newcomer: User) -> None:
+    _name, answers = radclient.ask(DIALOGUE, *asks_for(newcomer, newcomer.password))
+    (told,) = answers["Reply-Message"]
+    newcomer.seed = key_in(told)
+    first = (*asks_for(newcomer, newcomer.code()), f"State = {answers['State'][0]}")
+    name, answers = radclient.ask(DIALOGUE, *first)
+    assert name == "Access-Challenge"
+    backup_codes = codes_in(answers["Reply-Message"][0])
+    assert radclient.ask(DIALOGUE, *asks_for(newcomer, newcomer.password + backup_codes[0]))[0] == "Access-Reject"
+    saved = (*asks_for(newcomer, "saved"), f"State = {answers['State'][0]}")
+    assert radclient.ask(DIALOGUE, *saved)[0] == "Access-Accept"
+    assert radclient.ask(DIALOGUE, *saved)[0] == "Access-Reject"
+    assert radclient.ask(APPEND, *asks_for(newcomer, newcomer.typed()))[0] == "Access-Accept"
+    assert radclient.ask(APPEND, *asks_for(newcomer, newcomer.password + backup_codes[9]))[0] == "Access-Accept"
+    ends = [row for row in server.deployment.audit(newcomer) if row[0] == "accept"]
+    assert ends == [("accept", "set-up-done"), ("accept", "totp"), ("accept", "backup-code")]
 
 
 def test_a_wrong_password_gets_no_challenge(radclient: Radclient, user: User) -> None:

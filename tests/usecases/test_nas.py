@@ -145,6 +145,12 @@ def test_a_team_that_there_is_not_is_refused(world: World, refuses: Refuses) -> 
     refuses(nas.remove("gaet", **world.needs), "is gate meant?")
 
 
+def test_a_set_up_in_dialogue_where_no_password_comes_is_refused(world: World, refuses: Refuses) -> None:
+    refuses(nas.add(_wanted(set_up="dialogue", challenge=True, otp_only=True), **world.needs), "--otp-only")
+    _add(world, _wanted(set_up="dialogue", challenge=True))
+    refuses(nas.change(Wanted("gate", {"otp_only": True}), **world.needs), "--set-up link")
+
+
 def test_a_set_up_in_dialogue_without_challenges_is_refused(world: World, refuses: Refuses) -> None:
     refuses(nas.add(_wanted(set_up="dialogue"), **world.needs), "--challenge on")
     _add(world, _wanted(set_up="dialogue", challenge=True))
