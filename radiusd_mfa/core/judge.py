@@ -35,6 +35,8 @@ from radiusd_mfa.core.verification import Verification
 
 RETRANSMITTED_FOR: Final = 60.0
 """Seconds in which the same request has the same verdict again; later its octets are a replay (RFC 5080 2.2.2)."""
+LONGEST_GRACE: Final = 60.0
+"""Seconds of a NAS entry's `retry_grace`, whatever another program wrote there: it is no period without a policy."""
 
 _FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SET_UP_DONE)
 _PROVEN: Final = (*_FRESH, Reason.PERIOD, Reason.REPEAT)
@@ -147,7 +149,8 @@ def _repeats(attempt: Attempt, facts: Facts) -> bool:
     if done is None or attempt.nas.retry_grace <= 0 or facts.user is None or facts.user.disabled or _strange(facts):
         return False
     # Either way round: the retry may have been settled first, or by a node whose clock is a little ahead.
-    return done.text == attempt.text and abs(attempt.at - done.at) <= attempt.nas.retry_grace
+    grace = min(attempt.nas.retry_grace, LONGEST_GRACE)
+    return done.text == attempt.text and abs(attempt.at - done.at) <= grace
 
 
 def _repeated(attempt: Attempt, facts: Facts) -> Verdict:
@@ -155,7 +158,8 @@ def _repeated(attempt: Attempt, facts: Facts) -> Verdict:
     if facts.memberships:
         required = _required(attempt, facts)
         session = _session(Reason.REPEAT, required, facts, given_at=attempt.at, now=attempt.at)
-    return Verdict(Outcome.ACCEPT, Reason.REPEAT, session=session)
+    # What is told again must still be so: whoever revokes a method ends this too (X5).
+    return Verdict(Outcome.ACCEPT, Reason.REPEAT, relies_on=facts.verification, session=session)
 
 
 def _required(attempt: Attempt, facts: Facts) -> Requirement:

@@ -371,8 +371,14 @@ def test_the_same_text_within_the_grace_is_accepted_again_and_spends_nothing() -
         (GRACE, replace(SPENT, verification=replace(DONE, at=NOW + 30.1))),
         (GRACE, replace(SPENT, verification=DONE, user=replace(ALICE, disabled=True))),
         (GRACE, replace(SPENT, verification=DONE, team_id=5)),
+        (plain(retry_grace=86_400.0), replace(SPENT, verification=replace(DONE, at=NOW - 60.1))),
+        (plain(retry_grace=float("inf")), replace(SPENT, verification=replace(DONE, at=NOW - 60.1))),
+        (plain(retry_grace=float("nan")), replace(SPENT, verification=DONE)),
     ],
-    ids=["no grace", "never signed in here", "another text", "too late", "clock went back", "disabled", "stranger"],
+    ids=[
+        *("no grace", "never signed in here", "another text", "too late", "clock went back", "disabled", "stranger"),
+        *("no retry takes a day", "nor for ever", "no time"),
+    ],
 )
 def test_nothing_else_is_a_retry(nas: Nas, facts: Facts) -> None:
     verdict = verdict_of(attempt(PASSWORD + code(), nas), facts)

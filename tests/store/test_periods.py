@@ -95,6 +95,19 @@ def test_a_period_that_ends_before_the_commit_lets_nobody_in(
     assert world.audit() == [("accept", "totp")]
 
 
+@pytest.mark.parametrize("change", [periods_end, password_changes, user_is_disabled])
+def test_a_retry_within_the_grace_lets_nobody_in_after_what_it_repeats_has_ended(
+    world: World, desk: Desk, alice: TestUser, change: Callable[[TestUser], Any]
+) -> None:
+    graceful, typed = replace(desk.nas, retry_grace=30.0), alice.typed()
+    assert desk.signed_in(desk.attempt(alice, typed, nas=graceful)).reason is Reason.TOTP
+    (settlement,) = desk.opened(desk.attempt(alice, typed, nas=graceful))
+    assert settlement.verdict.reason is Reason.REPEAT
+    world.execute(change(alice))
+    assert desk.store.settle([settlement]) == [None]
+    assert world.audit() == [("accept", "totp")]
+
+
 def test_a_revoked_method_takes_its_periods_along(world: World, desk: Desk, alice: TestUser) -> None:
     settlement = in_period(desk, alice)
     assert AdministrationStore(world.database, world.keys).change(lambda books: books.methods.revoke(alice.id)) == 1
