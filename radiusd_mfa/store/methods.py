@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Update, delete, func, select, update
 
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.keys import KeyRing
@@ -115,30 +115,26 @@ class MethodTable:
 
     def revoke(self, user_id: int, method_id: int | None = None) -> int:
         """See `Methods.revoke`."""
-        gone = delete(schema.methods).where(_methods.user_id == user_id)
-        if method_id is not None:
-            gone = gone.where(_methods.id == method_id)
-        removed: int = self._connection.execute(gone).rowcount
-        if removed:
-            self._forget_periods(user_id)
-            self._tidy_after(user_id)
-        return removed
+        which = _methods.user_id == user_id if method_id is None else _methods.id == method_id
+        return self._end(user_id, which)
 
     def _replace(self, user_id: int, replaced: int, by: int) -> None:
-        """Remove what a method replaces that counts now; the old one has let nobody in any more from this commit on."""
-        old = (_methods.user_id == user_id, _methods.id < by if replaced == 0 else _methods.id == replaced)
-        gone = self._connection.execute(delete(schema.methods).where(*old, _methods.id != by)).rowcount
-        if gone:
-            self._forget_periods(user_id)
-            self._tidy_after(user_id)
+        """Remove what a method replaces that counts now; the old one lets nobody in any more from this commit on."""
+        self._end(user_id, _methods.id < by if replaced == 0 else _methods.id == replaced, default=by)
 
-    def _tidy_after(self, user_id: int) -> None:
-        """See to a default among what is left, and to backup codes without any method that they could stand in for."""
-        left = [each for each in self.summaries(user_id) if each.confirmed]
-        if not left:
-            BackupCodeTable(self._connection, self._keys).replace(user_id, ())
-        elif not any(each.is_default for each in left):
-            self.make_default(user_id, left[0].id)
+    def _end(self, user_id: int, which: ColumnElement[bool], default: int | None = None) -> int:
+        """Remove methods with all that they let in, and see to a default and to backup codes for what is left."""
+        gone = delete(schema.methods).where(_methods.user_id == user_id, which).returning(_methods.confirmed_at)
+        removed = self._connection.execute(gone).scalars().all()
+        if any(confirmed_at is not None for confirmed_at in removed):
+            self._forget_periods(user_id)
+            left = [each for each in self.summaries(user_id) if each.confirmed]
+            if not left:
+                # Nothing that they could stand in for. Who never had a method keeps the generation 0 (K4).
+                BackupCodeTable(self._connection, self._keys).replace(user_id, ())
+            elif not any(each.is_default for each in left):
+                self.make_default(user_id, default or left[0].id)
+        return len(removed)
 
     def _forget_periods(self, user_id: int) -> None:
         for table in (schema.challenges, schema.verifications, schema.portal_sessions):
