@@ -136,6 +136,7 @@ def _facts(demo: Demo) -> list[Text]:
         Text(),
         _fact("NAS", f"{NAS}, at {demo.source}"),
         _fact("server", str(demo.server)),
+        _fact("pages", demo.pages),
     ]
 
 
@@ -173,6 +174,8 @@ def _show_what_next(console: Console, demo: Demo, *, once: bool) -> None:
     if len(try_) + 2 > columns(console):
         try_ = try_.replace(" ", " \\\n      ", 1)
     console.print(Text(f"  {try_}", "bold"))
+    console.print(Text("With a browser, as alice, with that code:", "dim"))
+    console.print(Text(f"  {demo.pages}", "bold"))
     console.print(Text("With a backup code, from the FreeRADIUS tools:", "dim"))
     console.print(Text(f"  {radtest}\n", "bold"))
 
@@ -246,6 +249,7 @@ def _spaced(code: str) -> str:
 def _document(demo: Demo, signed: tuple[SignedIn, ...]) -> dict[str, object]:
     return {
         "server": str(demo.server),
+        "pages": demo.pages,
         "state_dir": str(demo.app.config.state_dir),
         "team": TEAM,
         "user": USER.text,

@@ -21,6 +21,8 @@ from radiusd_mfa.cli.session import REFUSED, Failed, granted
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.passwords.local import Profile
+from radiusd_mfa.portal.server import PortalServer
+from radiusd_mfa.portal.site import PortalProblem
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.udp import ListenProblem
 from radiusd_mfa.usecases import enrol, nas, people, teams
@@ -54,6 +56,8 @@ class Demo:
     """The address that the NAS entry is for."""
     secret: bytes = field(repr=False)
     phone: Phone
+    pages: str
+    """Where a browser finds the pages."""
 
 
 @contextmanager
@@ -71,8 +75,8 @@ def demo_world(wanted: Endpoint, *, profile: Profile) -> Iterator[Demo]:
             source = "::1" if ":" in wanted.host else "127.0.0.1"
             secret, phone = _make_nas(app, source, earlier), _make_phone(app, earlier)
             daemon = _bound(app, wanted)
-            with _serving(daemon):
-                yield Demo(app, Endpoint.parse(daemon.addresses[0]), source, secret, phone)
+            with _serving(daemon), _pages(app, wanted.host) as pages:
+                yield Demo(app, Endpoint.parse(daemon.addresses[0]), source, secret, phone, pages)
         finally:
             app.close()
 
@@ -122,6 +126,23 @@ def _serving(daemon: Daemon) -> Iterator[None]:
         yield
     finally:
         daemon.stop()
+        thread.join()
+
+
+@contextmanager
+def _pages(app: App, host: str) -> Iterator[str]:
+    """Serve the pages, on another port where theirs is taken, and give their address."""
+    local = Endpoint("::1" if ":" in host else "127.0.0.1", app.config.portal_listen.port)
+    try:
+        server = PortalServer(app, local)
+    except PortalProblem:
+        server = PortalServer(app, Endpoint(local.host, 0))
+    thread = threading.Thread(target=server.run, name="pages")
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
         thread.join()
 
 

@@ -22,6 +22,7 @@ def portal(session: Session, listen: str | None) -> None:
     config = session.config
     endpoint = config.portal_listen if listen is None else _endpoint(listen)
     app = session.open()
+    app.refuse_loss()
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -29,6 +30,7 @@ def portal(session: Session, listen: str | None) -> None:
         server = PortalServer(app, endpoint)
     except PortalProblem as problem:
         raise Failed(str(problem), REFUSED) from problem
+    server.stop_on_signals()
     server.run(ready=lambda: click.echo(f"radiusd-mfa portal is ready at {server.url}, on {server.address}"))
 
 

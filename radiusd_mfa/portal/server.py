@@ -5,8 +5,10 @@ a second factor has its secret in them.
 """
 
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
@@ -22,8 +24,17 @@ _KEEP: Final = 30
 _PATIENCE: Final = 5
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it: uvicorn would raise them once more at the end, and die of them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
 class PortalServer:
-    """Serves on a socket that is bound already: `run` returns after `stop`, or on SIGTERM and SIGINT."""
+    """Serves on a socket that is bound already: `run` returns after `stop`."""
 
     def __init__(self, app: App, listen: Endpoint) -> None:
         config = app.config
@@ -35,7 +46,7 @@ class PortalServer:
         except PortalProblem:
             self._socket.close()
             raise
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 portal(self.site),
                 http="h11",
@@ -73,6 +84,11 @@ class PortalServer:
     def stop(self) -> None:
         """Finish what was taken, and end `run`. Safe in any thread."""
         self._server.should_exit = True
+
+    def stop_on_signals(self) -> None:
+        """End on SIGTERM and SIGINT; for the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self.stop())
 
 
 def _bound(listen: Endpoint) -> socket.socket:

@@ -55,6 +55,11 @@ def test_it_prints_the_packets_and_what_the_user_has(cli: Cli) -> None:
     assert len(re.findall(r"\b[a-z2-9]{5}-[a-z2-9]{5}-[a-z2-9]{5}\b", ran.stdout)) == 10
 
 
+def test_it_serves_the_pages_too(cli: Cli) -> None:
+    ran = cli("demo", "--once", "--json", *ANY_PORT)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", ran.json["pages"])
+
+
 def test_it_leaves_nothing_behind_and_touches_no_settings(cli: Cli, temporary: Path, tmp_path: Path) -> None:
     assert cli("demo", "--once", *ANY_PORT).exit_code == 0
     assert list(temporary.iterdir()) == []
