@@ -12,7 +12,7 @@ from radiusd_mfa.usecases.admin_ports import Member, Standing, Team
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Change, Refusal, viewed
 from radiusd_mfa.usecases.permissions import Permission, held
-from radiusd_mfa.usecases.policies import in_force
+from radiusd_mfa.usecases.plans import in_force
 from radiusd_mfa.usecases.policy_effects import is_ready, is_required
 from radiusd_mfa.usecases.ports import Clock
 from radiusd_mfa.usecases.teams import permit_in
