@@ -25,6 +25,8 @@ MOST_BACKUP_CODES: Final = 20
 USUAL_BACKUP_CODES: Final = 10
 MOST_CHARACTERS: Final = 16_384
 MOST_LINES: Final = 1_000
+MOST_DOTS: Final = 100
+"""Dots in one line: to read a key `a.a.a.a` takes tomllib the square of them, seconds for thousands."""
 
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)")
 
@@ -127,7 +129,7 @@ def parse(text: str) -> Policy:
 @lru_cache(maxsize=1024)
 def rules_at_sign_in(text: str | None) -> Policy:
     """Return what holds at a sign-in: T0 without a policy, and T0 for whatever can't be understood (T7)."""
-    if text is None or not text.strip() or _is_too_big(text):
+    if text is None or not text.strip() or _too_big(text) is not None:
         return T0
     try:
         document = tomllib.loads(text)
@@ -138,14 +140,20 @@ def rules_at_sign_in(text: str | None) -> Policy:
     return T0 if reader.complaints else policy
 
 
-def _is_too_big(text: str) -> bool:
-    return len(text) > MOST_CHARACTERS or text.count("\n") > MOST_LINES
+def _too_big(text: str) -> Complaint | None:
+    """Say what would take long to read, before it is read."""
+    if len(text) > MOST_CHARACTERS or text.count("\n") > MOST_LINES:
+        return Complaint(1, f"A policy has at most {MOST_CHARACTERS} characters and {MOST_LINES} lines, this one more.")
+    for where, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            return Complaint(where, f"A line has at most {MOST_DOTS} dots, this one has more.")
+    return None
 
 
 def _check_size(text: str) -> None:
-    if _is_too_big(text):
-        sentence = f"A policy has at most {MOST_CHARACTERS} characters and {MOST_LINES} lines, this one has more."
-        raise PolicyProblem([Complaint(1, sentence)])
+    complaint = _too_big(text)
+    if complaint is not None:
+        raise PolicyProblem([complaint])
 
 
 def _document(text: str) -> dict[str, object]:

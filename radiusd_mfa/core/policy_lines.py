@@ -13,6 +13,8 @@ Path = tuple[str | int, ...]
 
 DEEPEST: Final = 4
 """Keys that a path may have, so that no `a.a.a.a` costs much; what is deeper has the line of what is around it."""
+LONGEST: Final = 64
+"""Lines after each of which a statement may end; then not after each: it costs to read all of the statement again."""
 UNREADABLE: Final = (ValueError, RecursionError)
 """What tomllib raises: a number of 5,000 digits is a plain ValueError, an array in 1,000 others a RecursionError."""
 
@@ -67,10 +69,16 @@ def _entries(value: object) -> Iterable[tuple[str | int, object]]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, Mapping[str, object], bool]]:
-    """Yield each statement with the line on which it begins, and whether it is the header of a table."""
+    """Yield each statement with the line on which it begins, and whether it is the header of a table.
+
+    What comes after a long one may be taken for a part of it.
+    """
     statement, begin = "", 1
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
         statement = f"{statement}{line}\n"
+        if number - begin >= LONGEST and number % LONGEST and number < len(lines):
+            continue
         try:
             read = tomllib.loads(statement)
         except UNREADABLE:

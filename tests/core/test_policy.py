@@ -168,6 +168,18 @@ def test_no_policy_is_so_long_that_reading_it_takes_time() -> None:
         assert complaint(text).startswith("line 1: A policy has at most ")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (".".join(["a"] * 102) + " = 1", 1),
+        ("\n[" + ".".join(["a"] * 102) + "]", 2),
+        ("x = {" + "a." * 101 + "a = 1}", 1),
+    ],
+)
+def test_a_key_of_a_thousand_keys_is_refused_before_it_takes_seconds_of_every_sign_in(text: str, line: int) -> None:
+    assert complaint(text) == f"line {line}: A line has at most 100 dots, this one has more."
+
+
 def test_foreign_text_in_a_complaint_is_shown_escaped_and_cut() -> None:
     assert "\x1b" not in complaint('mode = "\\u001b[31m"')
     assert len(complaint(f'mode = "{"x" * 5_000}"')) < 200

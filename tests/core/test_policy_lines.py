@@ -92,3 +92,17 @@ def test_every_value_of_a_readable_text_has_a_line_on_which_a_key_of_its_path_st
 
 def _keys(document: dict[str, Any]) -> list[Path]:
     return [(key,) for key in document if key.isalnum()]
+
+
+def test_a_value_of_a_thousand_lines_is_not_read_a_thousand_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    loads = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        read.append(len(text))
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    lines = Lines("top = 1\nlong = [\n" + "1,\n" * 990 + "]\nlast = 1\n")
+    assert [lines.of((key,)) for key in ("top", "long", "last")] == [1, 2, 2]
+    assert len(read) < 90
