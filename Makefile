@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 BENCHES := ceiling sign_ins overload growth flood memory storm
 BENCH   ?=
 
-.PHONY: demo test lint check format fuzz bench bench-quick clean help
+.PHONY: demo test browser lint check format fuzz bench bench-quick clean help
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ demo: $(READY)       ## throw-away server, one user, one real sign-in; then keep
 
 test: $(READY)       ## every test, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+browser:             ## fetch what the browser tests check accessibility with, by npm; they also need Debian's chromium and chromium-driver
+	npm install --prefix tests/browser --no-package-lock --no-audit --no-fund --silent
 
 lint: $(READY)       ## format, lint, types
 	$(BIN)/ruff format --check .
