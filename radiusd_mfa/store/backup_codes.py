@@ -56,6 +56,11 @@ class BackupCodeTable:
         statement = update(schema.backup_codes).where(_codes.user_id == user_id, _codes.sealed.is_not(None))
         self._connection.execute(statement.values(sealed=None))
 
+    def forget_uses(self, user_id: int) -> None:
+        """Remove used codes, which are good for nothing, and with them that one was used; the audit log remembers."""
+        used = _codes.used_at.is_not(None)
+        self._connection.execute(delete(schema.backup_codes).where(_codes.user_id == user_id, used))
+
     def _next_generation(self, user_id: int) -> int:
         statement = update(schema.users).where(_users.id == user_id)
         following = statement.values(backup_generation=_users.backup_generation + 1)

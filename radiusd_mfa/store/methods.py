@@ -120,12 +120,17 @@ class MethodTable:
 
     def _replace(self, user_id: int, replaced: int, by: int) -> None:
         """Remove what a method replaces that counts now; the old one lets nobody in any more from this commit on."""
-        self._end(user_id, _methods.id < by if replaced == 0 else _methods.id == replaced, default=by)
+        # All others, not the earlier ones alone: somebody with the password may have set one up in another door.
+        self._end(user_id, _methods.id != by if replaced == 0 else _methods.id == replaced, default=by)
 
     def _end(self, user_id: int, which: ColumnElement[bool], default: int | None = None) -> int:
         """Remove methods with all that they let in, and see to a default and to backup codes for what is left."""
+        recovered = self.recovered(user_id)
         gone = delete(schema.methods).where(_methods.user_id == user_id, which).returning(_methods.confirmed_at)
         removed = self._connection.execute(gone).scalars().all()
+        if not recovered:
+            # With a method goes when it was used last: an old backup code must not be the last use again (K4).
+            BackupCodeTable(self._connection, self._keys).forget_uses(user_id)
         if any(confirmed_at is not None for confirmed_at in removed):
             self._forget_periods(user_id)
             left = [each for each in self.summaries(user_id) if each.confirmed]

@@ -44,7 +44,7 @@ class NewMethod:
     period: int = 30
     algorithm: Algorithm = Algorithm.SHA1
     replaces: int | None = None
-    """The method that goes when this one is confirmed; 0: every earlier one of the user."""
+    """The method that goes when this one is confirmed; 0: every other one of the user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """Recovery codes that must be recorded first (E3), and what holds after a sign-in with a backup code (K3, K4, K5)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from radiusd_mfa.core.backup_codes import tidy
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import codes, enrol, people, policies, removal, teams
 from radiusd_mfa.usecases.acting import NOBODY
+from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.codes import CodeSet, Revealed
 from radiusd_mfa.usecases.enrol import Confirmed
 from radiusd_mfa.usecases.removal import Removed
@@ -112,6 +115,29 @@ def test_a_new_second_factor_ends_that(alice: Colleague) -> None:
     world.clock.now += 30
     assert isinstance(world.confirm(alice.name, code_of(made.uri, world.clock.now)), Confirmed)
     assert isinstance(codes.regenerate(alice.name, None, **world.hashing_needs, actor=person), CodeSet)
+
+
+@pytest.mark.parametrize("take", [removal.delete, removal.revoke])
+def test_it_does_not_begin_again_when_the_authenticator_that_ended_it_goes(
+    alice: Colleague, take: Callable[..., object]
+) -> None:
+    """Otherwise an old backup code would let the password alone take the other method, too."""
+    world = alice.world
+    world.confirm(alice.name, world.code(world.start(alice.name, "tablet")))
+    alice.recovers()
+    alice.person()
+    assert not isinstance(take(alice.name, alice.made.method, **world.needs), Refusal)
+    assert not removal.password_suffices(alice.name, store=world.app.administration)
+    world.clock.now += 1
+    assert removal.disable(alice.name, **world.needs, actor=alice.claimant()) is NOBODY
+
+
+def test_it_lasts_when_another_method_goes(alice: Colleague) -> None:
+    world = alice.world
+    world.confirm(alice.name, world.code(world.start(alice.name, "tablet")))
+    alice.recovers()
+    removal.delete(alice.name, alice.made.method, **world.needs)
+    assert removal.password_suffices(alice.name, store=world.app.administration)
 
 
 def test_making_new_codes_as_the_operator_does_not_end_it(alice: Colleague, refuses: Refuses) -> None:

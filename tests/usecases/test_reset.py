@@ -9,6 +9,8 @@ from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import enrol, people, policies, removal, reset
 from radiusd_mfa.usecases.actors import Claimant
+from radiusd_mfa.usecases.admin_ports import NewMethod
+from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Confirmed, Enrolment
 from radiusd_mfa.usecases.removal import Removed
@@ -187,6 +189,22 @@ def test_a_link_changes_nothing_before_the_new_method_is_confirmed_and_then_ever
     assert isinstance(alice.prove(), Refusal)
     assert isinstance(alice.prove(alice.backup_codes[5].encode()), Refusal)
     assert world.count(schema.backup_codes, used_at=None) == len(fresh.shown) == 10
+
+
+def test_what_was_set_up_in_another_door_meanwhile_goes_with_the_rest(alice: Colleague) -> None:
+    """A set-up by dialogue, or another program: none of them removes what a link has begun."""
+    world = alice.world
+    made = _redeem(alice, _invite(alice).token)
+    assert isinstance(made, Enrolment)
+
+    def set_up(books: Books) -> None:
+        method_id = books.methods.add(world.user_id(alice.name), NewMethod(bytes(20), "smuggled"), world.clock.now)
+        assert method_id is not None
+        assert books.methods.confirm(method_id, 1, world.clock.now)
+
+    world.app.administration.change(set_up)
+    _confirm(alice, made)
+    assert _labels(world) == [("new", True)]
 
 
 def test_a_link_to_a_single_recovery_code_leaves_the_old_method_until_that_is_recorded(alice: Colleague) -> None:
