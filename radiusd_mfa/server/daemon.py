@@ -21,7 +21,7 @@ from radiusd_mfa.config import Config
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.passwords.pool import HashPool
 from radiusd_mfa.radius.exchange import Exchanges
-from radiusd_mfa.server.drops import LATE, Drops
+from radiusd_mfa.server.drops import LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Again, Intake, Status, Work
 from radiusd_mfa.server.nas_table import KindOf, NasTable
@@ -159,7 +159,7 @@ class Daemon:
         for key, _events in ready:
             if key.data is None:
                 os.eventfd_read(self._wake)
-            else:
+            elif self._pipeline.has_room:  # else it waits where the newest can be chosen
                 self._receive(key.data, received=received)
         self._looked = monotonic()
         if self._pipeline.busy:
@@ -168,7 +168,7 @@ class Daemon:
 
     def _receive(self, listener: Listener, *, received: float) -> None:
         at = time()
-        works = []
+        works, passed_over = [], listener.passed_over
         for datagram in listener.drain():
             match self._intake.read(datagram, now=received, at=at):
                 case Work() as work:
@@ -180,6 +180,8 @@ class Daemon:
                     listener.send(octets, datagram)
                 case None:
                     pass
+        if listener.passed_over > passed_over:
+            self.drops.counts[OVERLOAD] += listener.passed_over - passed_over
         self._pipeline.offer(works)
 
     def _deadline(self, work: Work) -> float:

@@ -88,6 +88,11 @@ class Pipeline:
         return not self.busy and not self._hashing
 
     @property
+    def has_room(self) -> bool:
+        """Whether what comes now is in the next batch."""
+        return len(self._opening) < BATCH
+
+    @property
     def has_time(self) -> bool:
         """Whether the hash threads have enough to do: what comes now waits for them, however soon it is opened."""
         return self._pool.backlog > HURRY

@@ -2,11 +2,17 @@
 
 On a socket that is bound to every address the kernel would choose the source of a reply by its routes, and a NAS drops
 a reply from an address that it did not ask. So the destination of each datagram is read (IP_PKTINFO) and sent back.
+
+The socket's buffer is the queue of what nobody has looked at yet. Where it has grown too long to be answered in time
+from its old end, it is emptied, and the newest is kept, evenly of each source: what was there longest is asked again
+soonest, and a NAS that floods takes no other's place.
 """
 
 import socket
 import struct
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from radiusd_mfa.config import Endpoint
@@ -19,9 +25,15 @@ _IN_PKTINFO: Final = struct.Struct("=i4s4s")
 _DATAGRAM: Final = 4096 + 1
 """RFC 2865 3: the longest packet; one octet more shows what is too long."""
 _AT_ONCE: Final = 256
+_STALE: Final = 0.5
+"""Seconds of waiting in the buffer from which it is too long: in the old order everybody would wait so long."""
+_EMPTIED: Final = 1 << 14
+"""Datagrams read at most to empty a buffer; 2 us each, and it holds some thousand."""
 _BUFFER: Final = 1 << 20
-"""Octets, as far as the system's limit lets it: room for a burst of some thousand requests, and not for a second's
-worth of them, since under overload all that waits here is late for everybody."""
+"""Octets, as far as the system's limit lets it: room for a burst of some thousand requests."""
+_SO_TIMESTAMPNS: Final = 35
+"""asm-generic/socket.h; the socket module of Python 3.11 has no name for it. Its message is a timespec."""
+_TIMESPEC: Final = struct.Struct("@ll")
 _CONTROL: Final = socket.CMSG_SPACE(64)
 
 
@@ -45,6 +57,9 @@ class Listener:
         self.socket: Final = bound
         self.shown: Final = _shown(bound.getsockname())
         self._any: Final = bound.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+        self.passed_over = 0
+        """Datagrams that were read and not handed on, since newer ones were there."""
+        bound.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         if self._any:
             _ask_for_destinations(bound)
 
@@ -53,18 +68,27 @@ class Listener:
         """Bind a socket; `shared` lets other workers of ours bind the same port. Raises ListenProblem."""
         return cls(_bound(endpoint.host, endpoint.port, shared=shared))
 
-    def drain(self) -> Iterator[Datagram]:
-        """Yield what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others."""
-        for _ in range(_AT_ONCE):
+    def drain(self) -> Sequence[Datagram]:
+        """Return what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others."""
+        arrived: list[Datagram] = []
+        left, room = _AT_ONCE, _CONTROL  # the first one is the oldest, so it alone must say when it came
+        while left > 0:
+            left -= 1
             try:
-                octets, control, _flags, source = self.socket.recvmsg(_DATAGRAM, _CONTROL if self._any else 0)
+                octets, control, _flags, source = self.socket.recvmsg(_DATAGRAM, room)
             except BlockingIOError:
-                return
+                break
             except ConnectionError:
                 continue  # an ICMP error for an earlier reply: that client is gone, this call is not
             except OSError:
-                return  # short of memory for the moment: what waits is there at the next turn
-            yield Datagram(octets, source, _answerable(control), self)
+                break  # short of memory for the moment: what waits is there at the next turn
+            if not arrived:
+                left = _EMPTIED if _waited(control, time.time()) > _STALE else left
+                room = room if self._any else 0
+            arrived.append(Datagram(octets, source, _answerable(control), self))
+        kept = arrived if len(arrived) <= _AT_ONCE else _newest_of_each(arrived)
+        self.passed_over += len(arrived) - len(kept)
+        return kept
 
     def send(self, octets: bytes, datagram: Datagram) -> None:
         """Send a reply to where the datagram came from. What the kernel can't take now, the client asks for again."""
@@ -100,6 +124,29 @@ def _ask_for_destinations(one: socket.socket) -> None:
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         one.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _waited(control: list[tuple[int, int, bytes]], now: float) -> float:
+    """Return the seconds that a datagram was in the buffer; 0 where it doesn't say."""
+    for level, kind, data in control:
+        if (level, kind, len(data)) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS, _TIMESPEC.size):
+            seconds, nanoseconds = map(int, _TIMESPEC.unpack(data))
+            return now - seconds - nanoseconds / 1e9
+    return 0.0
+
+
+def _newest_of_each(arrived: Iterable[Datagram]) -> Sequence[Datagram]:
+    """Choose as many as are handled at once: sources take turns, each with its newest."""
+    by_source: defaultdict[str, list[Datagram]] = defaultdict(list)
+    for datagram in arrived:
+        by_source[datagram.source[0]].append(datagram)
+    kept: list[Datagram] = []
+    while by_source and len(kept) < _AT_ONCE:
+        for source, waiting in list(by_source.items())[: _AT_ONCE - len(kept)]:
+            kept.append(waiting.pop())
+            if not waiting:
+                del by_source[source]
+    return kept
 
 
 def _answerable(control: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes] | None:

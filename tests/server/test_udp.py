@@ -1,14 +1,17 @@
-"""The answer leaves from the address and port that were asked (CLIENTS 6)."""
+"""The answer leaves from the address and port that were asked (CLIENTS 6); who floods takes no other's place (33)."""
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.radius.wire import Code
+from radiusd_mfa.server import udp
 from radiusd_mfa.server.daemon import Daemon
-from radiusd_mfa.server.udp import Listener, ListenProblem
+from radiusd_mfa.server.udp import Datagram, Listener, ListenProblem
 from tests.support.world import World
 
 
@@ -103,3 +106,58 @@ def test_a_datagram_longer_than_any_packet_is_no_packet(world: World, everywhere
     assert reply is not None
     assert reply.code is Code.ACCESS_ACCEPT
     assert everywhere.drops.counts.total() == 1
+
+
+@contextmanager
+def crowded(*senders: tuple[str, int]) -> Iterator[Listener]:
+    """Give a socket to which each (address, count) has sent so many datagrams, numbered, one sender after the other."""
+    listener = Listener.bind(Endpoint("127.0.0.1", 0))
+    try:
+        for source, count in senders:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((source, 0))
+                for number in range(count):
+                    sender.sendto(number.to_bytes(2), listener.socket.getsockname())
+        yield listener
+    finally:
+        listener.close()
+
+
+def numbers_from(datagrams: Sequence[Datagram], source: str) -> list[int]:
+    return [int.from_bytes(one.octets) for one in datagrams if one.source[0] == source]
+
+
+def some_seconds_later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    real = time.time
+    monkeypatch.setattr(udp.time, "time", lambda: real() + seconds)
+
+
+def test_what_has_just_come_is_taken_in_its_order_and_the_rest_stays_for_the_next_turn() -> None:
+    with crowded(("127.0.0.1", 300)) as listener:
+        assert numbers_from(listener.drain(), "127.0.0.1") == list(range(256))
+        assert numbers_from(listener.drain(), "127.0.0.1") == list(range(256, 300))
+        assert (listener.drain(), listener.passed_over) == ([], 0)
+
+
+def test_of_what_has_waited_too_long_the_newest_is_taken_and_nothing_older_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with crowded(("127.0.0.1", 300)) as listener:
+        some_seconds_later(monkeypatch, 0.6)
+        assert sorted(numbers_from(listener.drain(), "127.0.0.1")) == list(range(44, 300))
+        assert (listener.drain(), listener.passed_over) == ([], 44)
+
+
+def test_a_nas_that_floods_takes_no_place_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with crowded(("127.0.0.3", 20), ("127.0.0.2", 300)) as listener:
+        some_seconds_later(monkeypatch, 0.6)
+        taken = listener.drain()
+        assert sorted(numbers_from(taken, "127.0.0.3")) == list(range(20))
+        assert sorted(numbers_from(taken, "127.0.0.2")) == list(range(300 - 236, 300))
+
+
+def test_a_few_that_have_waited_long_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with crowded(("127.0.0.1", 3)) as listener:
+        some_seconds_later(monkeypatch, 60)
+        assert numbers_from(listener.drain(), "127.0.0.1") == [0, 1, 2]
+        assert listener.passed_over == 0
