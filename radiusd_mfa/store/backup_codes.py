@@ -1,12 +1,13 @@
 """Backup codes in the database: hashes, and sealed for their row only where they may be seen again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.in_pieces import in_pieces
 from radiusd_mfa.usecases.admin_ports import NewBackupCode
 
 _codes: Final = schema.backup_codes.c
@@ -51,10 +52,19 @@ class BackupCodeTable:
         rows = self._connection.execute(statement.order_by(_codes.id))
         return [self._keys.open(bytes(row.sealed), **_place(row.id)).decode() for row in rows]
 
-    def conceal(self, user_id: int) -> None:
+    def revealable(self, user_ids: Collection[int]) -> set[int]:
+        """See `BackupCodes.revealable`."""
+        found: set[int] = set()
+        for piece in in_pieces(user_ids):
+            statement = select(_codes.user_id).distinct().where(_codes.user_id.in_(piece), _codes.sealed.is_not(None))
+            found.update(self._connection.execute(statement).scalars())
+        return found
+
+    def conceal(self, user_ids: Collection[int]) -> None:
         """See `BackupCodes.conceal`."""
-        statement = update(schema.backup_codes).where(_codes.user_id == user_id, _codes.sealed.is_not(None))
-        self._connection.execute(statement.values(sealed=None))
+        for piece in in_pieces(user_ids):
+            statement = update(schema.backup_codes).where(_codes.user_id.in_(piece), _codes.sealed.is_not(None))
+            self._connection.execute(statement.values(sealed=None))
 
     def forget_uses(self, user_id: int) -> None:
         """Remove used codes, which are good for nothing, and with them that one was used; the audit log remembers."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, Select, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from radiusd_mfa.keys import KeyRing
@@ -21,6 +21,12 @@ class NasTable:
     def __init__(self, connection: Connection, keys: KeyRing) -> None:
         self._connection = connection
         self._keys = keys
+
+    def lock(self) -> None:
+        """See `NasEntries.lock`."""
+        if self._connection.dialect.name == "postgresql":
+            # SQLite has one writer anyway. Reading goes on, and so do the keys' checks by which sign-ins rest on rows.
+            self._connection.execute(text("LOCK TABLE nas IN SHARE ROW EXCLUSIVE MODE"))
 
     def add(self, name: str, settings: NasSettings, secret: bytes, at: float) -> int | None:
         """See `NasEntries.add`."""

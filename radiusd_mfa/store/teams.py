@@ -1,11 +1,12 @@
 """Teams and their members in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, delete, select, update
 
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.in_pieces import in_pieces
 from radiusd_mfa.store.inserting import insert_absent, insert_new
 from radiusd_mfa.usecases.admin_ports import Member, Standing, Team
 
@@ -76,6 +77,15 @@ class TeamTable:
             statement = statement.where(_memberships.user_id == user_id)
         rows = self._connection.execute(statement)
         return [Member(team, user, role, tuple(filter(None, said.split(",")))) for team, user, role, said in rows]
+
+    def names_of(self, user_ids: Collection[int]) -> Mapping[int, set[str]]:
+        """See `Teams.names_of`."""
+        names: dict[int, set[str]] = {}
+        for piece in in_pieces(user_ids):
+            joined = select(_memberships.user_id, _teams.name).select_from(schema.memberships.join(schema.teams))
+            for user_id, name in self._connection.execute(joined.where(_memberships.user_id.in_(piece))):
+                names.setdefault(user_id, set()).add(name)
+        return names
 
     def standings(self, team_id: int, *, locked: bool = False) -> Sequence[Standing]:
         """See `Teams.standings`."""

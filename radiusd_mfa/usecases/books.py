@@ -3,7 +3,7 @@
 Knows no SQL. `Books` are open for one transaction; whatever is done in it is done together or not at all.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from radiusd_mfa.usecases.admin_ports import (
@@ -134,6 +134,10 @@ class Teams(Protocol):
         """Return memberships, of a team or of a user if so asked."""
         ...
 
+    def names_of(self, user_ids: Collection[int]) -> Mapping[int, set[str]]:
+        """Return the names of the teams of each of these users; who is in none is left out."""
+        ...
+
     def standings(self, team_id: int, *, locked: bool = False) -> Sequence[Standing]:
         """Return a team's members by name, each with what this one could give as a second factor.
 
@@ -192,6 +196,10 @@ class Profiles(Protocol):
 
 class NasEntries(Protocol):
     """NAS entries."""
+
+    def lock(self) -> None:
+        """Let nobody else add, change or remove an entry before this transaction ends; reading goes on."""
+        ...
 
     def add(self, name: str, settings: NasSettings, secret: bytes, at: float) -> int | None:
         """Make an entry and return the id; None if the name or the range is taken."""
@@ -303,8 +311,12 @@ class BackupCodes(Protocol):
         """Return the unused codes of the valid generation that were kept to be seen again, without dashes (K5)."""
         ...
 
-    def conceal(self, user_id: int) -> None:
-        """Forget what was kept to be seen again; the codes stay valid."""
+    def revealable(self, user_ids: Collection[int]) -> set[int]:
+        """Return those of these users who have codes that were kept to be seen again."""
+        ...
+
+    def conceal(self, user_ids: Collection[int]) -> None:
+        """Forget what was kept to be seen again of these users; the codes stay valid."""
         ...
 
 

@@ -34,6 +34,8 @@ class Change:
     nas: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
     actor: Actor | Claimant = OPERATOR
+    team: str | None = None
+    """The team that is changed: locked before anybody is, whoever acts, or two who act in it would deadlock."""
 
 
 Permit = Callable[[Books], Refusal | None]
@@ -54,6 +56,8 @@ def recorded(
     """
 
     def both(books: Books) -> T | Refusal:
+        if change.team is not None:
+            books.teams.lock(change.team)
         result = barred(change, permit, books) or work(books)
         refused = isinstance(result, Refusal)
         why = {"why": result.sentence} if isinstance(result, Refusal) else {}

@@ -101,6 +101,7 @@ def add(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor = O
     secret, settings = wanted.secret or b"", _with_defaults(wanted.settings)
 
     def work(books: Books) -> Written | Refusal:
+        books.nas.lock()
         placed = _consistent(settings) or _in_team(settings, wanted.team, books)
         if isinstance(placed, Refusal):
             return placed
@@ -117,6 +118,7 @@ def change(wanted: Wanted, *, store: Administration, clock: Clock, actor: Actor 
     """Change what was said of an entry, and leave the rest."""
 
     def work(books: Books) -> Written | Refusal:
+        books.nas.lock()
         entry = books.nas.find(wanted.name)
         if entry is None:
             return no_nas(wanted.name, books)
@@ -139,6 +141,7 @@ def remove(name: str, *, store: Administration, clock: Clock, actor: Actor = OPE
     """Remove an entry: its packets are those of a stranger within two seconds."""
 
     def work(books: Books) -> NasRow | Refusal:
+        books.nas.lock()
         entry = books.nas.find(name)
         if entry is None:
             return no_nas(name, books)
@@ -169,6 +172,8 @@ def _permit(wanted: Wanted, actor: Actor) -> Permit:
     """Return what says whether the actor may write this entry: as it is, as it will be, and where it lies."""
 
     def permit(books: Books) -> Refusal | None:
+        # Of two who act at once the second one sees what the first has done: a range taken, an entry given away.
+        books.nas.lock()
         entries = books.nas.all()
         entry = next((each for each in entries if each.name == wanted.name), None)
         teams = [entry.team] if entry else []

@@ -4,11 +4,12 @@ All teams together, the strictest of each: who belongs to two teams owes somethi
 Knows no SQL.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.policy import ROLES, T0, USUAL_BACKUP_CODES, Mode, Policy
+from radiusd_mfa.usecases.admin_ports import Team
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.plans import in_force
 
@@ -41,11 +42,20 @@ def obligations_of(user_id: int, books: Books) -> Obligations:
     )
 
 
-def conceal_where_off(user_ids: Iterable[int], books: Books) -> None:
-    """Forget which codes were kept to be seen again of users whose teams no longer all allow it: hashes remain (K5)."""
-    for user_id in user_ids:
-        if not obligations_of(user_id, books).reveal:
-            books.codes.conceal(user_id)
+def conceal_where_off(user_ids: Collection[int], books: Books) -> None:
+    """Forget which codes were kept to be seen again of users whose teams no longer all allow it: hashes remain (K5).
+
+    Of all of them together: a team may have ten thousand members.
+    """
+    holders = books.codes.revealable(user_ids)
+    places = books.teams.names_of(holders)
+    names = {name for names in places.values() for name in names}
+    revealing = {name for name in names if _reveals(books.teams.find(name))}
+    books.codes.conceal({each for each in holders if each not in places or not places[each] <= revealing})
+
+
+def _reveals(team: Team | None) -> bool:
+    return team is not None and in_force(team).reveal
 
 
 def _requires(policy: Policy, role: str) -> bool:

@@ -267,6 +267,6 @@ def _changed(
         team = books.teams.lock(name)
         return no_team(name, books) if team is None else work(team, books)
 
-    change = Change(verb, detail={"team": name, **detail}, actor=actor)
+    change = Change(verb, detail={"team": name, **detail}, actor=actor, team=name)
     permit = permit_in(name, Permission.POLICY_WRITE, actor=actor)
     return recorded(change, with_team, store=store, clock=clock, permit=permit)

@@ -86,4 +86,5 @@ def _changed(
 
     said = {"team": profile.team, "role": profile.role, "surface": profile.surface, **detail}
     permit = permit_in(profile.team, Permission.POLICY_WRITE, actor=actor)
-    return recorded(Change(verb, detail=said, actor=actor), with_team, store=store, clock=clock, permit=permit)
+    change = Change(verb, detail=said, actor=actor, team=profile.team)
+    return recorded(change, with_team, store=store, clock=clock, permit=permit)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Barrier
 
 import pytest
+from sqlalchemy import select, text
 
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.store import schema
@@ -18,6 +20,7 @@ from radiusd_mfa.usecases.removal import Removed
 from radiusd_mfa.usecases.reset import Invitation
 from tests.support.acting import VOLUNTARY, Colleague, colleague, join, team
 from tests.support.administered import Refuses, World
+from tests.support.taps import eventually
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,37 @@ def test_of_two_owners_who_disable_each_other_at_once_one_is_refused(office: Off
     assert sorted(outcome for outcome, _ in office.world.audit("mfa-disable")) == ["done", "refused"]
     ((why,),) = [[detail["why"]] for outcome, detail in office.world.audit("mfa-disable") if outcome == "refused"]
     assert "has no second factor" in why
+
+
+def test_of_two_teams_that_take_one_range_at_once_one_is_refused(office: Office) -> None:
+    world = office.world
+    team(world, "lab", VOLUNTARY)
+    office.promote("owner")
+    join(world, "lab", office.bob.name, "owner")
+    alice, bob = office.alice.person(), office.bob.person()
+    for number in range(4):
+        done = _at_once(
+            partial(nas.add, _entry(f"a{number}", f"10.{number}.0.0/16", "ops"), **world.needs, actor=alice),
+            partial(nas.add, _entry(f"b{number}", f"10.{number}.7.0/24", "lab"), **world.needs, actor=bob),
+        )
+        assert sum(isinstance(each, Refusal) for each in done) == 1, done
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])  # SQLite has one writer
+def test_whoever_changes_a_team_locks_it_before_anybody(office: Office) -> None:
+    """The other way round a person who applies a policy and the operator would wait for each other."""
+    world = office.world
+    office.promote("owner")
+    alice = office.alice.person()
+    rows = select(schema.users).where(schema.users.c.name == "alice").with_for_update(nowait=True)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as threads, world.app.database.writing() as operator:
+        operator.execute(select(schema.teams).where(schema.teams.c.name == "ops").with_for_update())
+        applied = threads.submit(policies.apply, "ops", "[[require]]", **world.needs, actor=alice)
+        eventually(lambda: operator.execute(waiting).scalar_one())
+        operator.execute(rows)
+        operator.commit()
+    assert isinstance(applied.result(), policies.Applied)
 
 
 def test_two_methods_of_which_one_is_mandatory_are_not_both_deleted_at_once(office: Office) -> None:

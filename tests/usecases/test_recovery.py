@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import event
 
 from radiusd_mfa.core.backup_codes import tidy
 from radiusd_mfa.store import schema
@@ -245,6 +246,50 @@ def test_what_was_kept_to_be_seen_is_forgotten_when_a_team_stops_allowing_it(ali
         teams.remove("ops", **world.needs)
     assert _sealed(world) == 0
     assert world.count(schema.backup_codes, used_at=None) == 3
+
+
+def test_who_is_in_teams_that_all_allow_it_keeps_what_another_member_loses(alice: Colleague) -> None:
+    world, bob = alice.world, colleague(alice.world, "bob")
+    for each in (alice, bob):
+        join(world, team(world, policy=REVEALING) if each is alice else "ops", each.name, "member")
+        codes.regenerate(each.name, None, **world.hashing_needs)
+    join(world, team(world, "lab", REVEALING), alice.name, "member")
+    join(world, "lab", bob.name, "member")
+    join(world, team(world, "dev", REVEALING), bob.name, "member")
+    assert _sealed(world) == 6
+    policies.apply("dev", VOLUNTARY, **world.needs)
+    assert _sealed(world) == 3
+    assert isinstance(codes.reveal(alice.name, None, **world.needs), Revealed)
+
+
+def _statements_to_apply(world: World, text: str) -> int:
+    counted: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        counted.append(statement)
+
+    event.listen(world.app.database.engine, "before_cursor_execute", note)
+    try:
+        assert not isinstance(policies.apply("ops", text, **world.needs), Refusal)
+    finally:
+        event.remove(world.app.database.engine, "before_cursor_execute", note)
+    return len(counted)
+
+
+def test_a_policy_for_many_members_takes_no_more_statements_than_for_few(alice: Colleague) -> None:
+    world = alice.world
+    join(world, team(world, policy=REVEALING), alice.name, "member")
+    codes.regenerate(alice.name, None, **world.hashing_needs)
+    few = _statements_to_apply(world, VOLUNTARY)
+    policies.apply("ops", REVEALING, **world.needs)
+    for number in range(12):
+        user, _, _ = world.enrolled(f"user{number}")
+        join(world, "ops", user, "member")
+        codes.regenerate(user, None, **world.hashing_needs)
+    codes.regenerate(alice.name, None, **world.hashing_needs)
+    assert _sealed(world) == 39
+    assert _statements_to_apply(world, VOLUNTARY) == few
+    assert _sealed(world) == 0
 
 
 def test_a_dump_of_the_database_holds_no_code_that_may_be_seen_again(alice: Colleague) -> None:
