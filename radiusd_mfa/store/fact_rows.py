@@ -25,7 +25,7 @@ from radiusd_mfa.core.verification import Verification
 REPEAT: Final = "repeat"
 """The outcome of a row that says: the same text again within the retry grace; the accepted row is the first one."""
 _UNREADABLE: Final = "?"
-"""A policy that is no TOML, in place of one that is no text."""
+"""What no TOML is, no team's name and no plan, in place of what is no text."""
 
 
 class FactRow(NamedTuple):
@@ -83,7 +83,9 @@ def members_of(text: str) -> tuple[tuple[int, str], ...]:
 def team_rules(row: tuple[Any, ...], profiles: tuple[tuple[Any, ...], ...]) -> TeamRules:
     """Make a team of its columns; the same object as long as they are the same."""
     team_id, name, plan, policy, version = row
-    if policy is not None and not isinstance(policy, str):  # SQLite keeps octets where text belongs
+    # SQLite keeps octets where text belongs. Nobody's policy and nobody's plan: T0.
+    name, plan = (each if isinstance(each, str) else _UNREADABLE for each in (name, plan))
+    if policy is not None and not isinstance(policy, str):
         policy = _UNREADABLE
     return TeamRules(team_id, name, plan, policy, version, tuple(ReplyProfile(*profile) for profile in profiles))
 
@@ -150,7 +152,9 @@ def _challenge(row: FactRow) -> OpenChallenge | None:
 def _verification(at: float | None, text: bytes | None, nas_id: int | None, device: str | None) -> Verification | None:
     if at is None or text is None:
         return None
-    return Verification(at, bytes(text), nas_id or 0, device or "")
+    return Verification(
+        float(at), bytes(text), nas_id or 0, device or ""
+    )  # SQLite keeps any word where a number belongs
 
 
 def _earlier(row: FactRow) -> Earlier | None:

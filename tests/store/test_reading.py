@@ -184,6 +184,30 @@ def test_a_policy_that_is_no_text_is_none_that_can_be_understood(world: World, d
     assert facts.memberships[0].team.policy == "?"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])  # PostgreSQL keeps nothing in a column that does not belong there
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE teams SET name = x'ff00'",
+        "UPDATE teams SET plan = CAST('no-mfa' AS blob)",
+        "UPDATE verifications SET at = 'yesterday'",
+    ],
+)
+def test_a_row_that_another_program_spoilt_keeps_nobody_else_from_an_answer(
+    world: World, desk: Desk, alice: TestUser, damage: str
+) -> None:
+    bob = world.user("bob")
+    world.member(bob, world.team("dev"))
+    verified(world, bob, NOW)
+    world.execute(text(damage))
+    attempts = [desk.attempt(bob, b"wrong"), desk.attempt(alice, alice.typed())]
+    pairs = list(zip(attempts, desk.store.open(attempts), strict=True))
+    assert [each.team.plan == "no-mfa" for each in pairs[0][1].memberships] in ([], [False])
+    judged = [desk.judged(*pair) for pair in pairs if not pair[1].fault]
+    assert None not in desk.store.settle(judged)
+    assert world.audit()[-1] == ("accept", "totp")
+
+
 def test_memberships_don_t_multiply_methods_and_codes(world: World, desk: Desk) -> None:
     alice = world.user(codes=3)
     for name in ("ops", "dev", "lab"):
