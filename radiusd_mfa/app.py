@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.delivery.problems import SetUpProblem
 from radiusd_mfa.delivery.worker import Worker
+from radiusd_mfa.high_water import HighWater, HighWaterProblem
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
@@ -25,6 +26,7 @@ from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
+from radiusd_mfa.store.audit_chain import AuditSeals
 from radiusd_mfa.store.canary import read_canary, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.housekeeping import Housekeeping
@@ -34,6 +36,7 @@ from radiusd_mfa.store.portal_sessions import PageSessionTable
 from radiusd_mfa.store.sealed import sealed_by_key
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
+from radiusd_mfa.usecases import restore
 from radiusd_mfa.usecases.acting import Door
 from radiusd_mfa.usecases.phone_codes import Post
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
@@ -65,7 +68,7 @@ class NotReadyProblem(Exception):
     """The database is not one that this program can work with; the sentence says which command helps."""
 
 
-UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem, SetUpProblem)
+UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem, SetUpProblem, HighWaterProblem)
 """What is raised where nothing can begin: the key file, the database, the dictionaries or templates are not right."""
 FAULTS: Final = (StoreFault, HashProblem)
 """What is raised where the database or the machine does not do what it should."""
@@ -149,6 +152,22 @@ class App:
         return AdministrationStore(self.database, self.keys)
 
     @cached_property
+    def audit_chain(self) -> AuditSeals:
+        """The chain of seals over the audit log."""
+        return AuditSeals(self.database, self.keys)
+
+    @cached_property
+    def marks(self) -> HighWater:
+        """How far this machine has seen each database."""
+        return HighWater(self.config.state_dir / "high-water.json")
+
+    def refuse_loss(self) -> None:
+        """Raise NotReadyProblem if the database is older than this machine has seen it: codes could be used again."""
+        loss = restore.find_loss(chain=self.audit_chain, marks=self.marks)
+        if loss is not None:
+            raise NotReadyProblem(loss.sentence)
+
+    @cached_property
     def hashing(self) -> LocalHashing:
         """Hashes passwords and backup codes at the cost of `profile`."""
         return LocalHashing(self.profile)
@@ -204,11 +223,22 @@ class App:
 
     def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
         """Make the RADIUS server on sockets that are bound already."""
-        tidy = Housekeeping(self.database).tidy
         parts = Parts(
-            self.config, self.sign_in_store, self.nas_store, self.sign_in, self._kind_of, self._encode_profile, tidy
+            config=self.config,
+            sign_ins=self.sign_in_store,
+            nas=self.nas_store,
+            sign_in=self.sign_in,
+            kind_of=self._kind_of,
+            encode_profile=self._encode_profile,
+            tidy=Housekeeping(self.database).tidy,
+            seal=self._seal_beside_sign_ins,
         )
         return Daemon(parts, listeners)
+
+    def _seal_beside_sign_ins(self, now: float) -> str | None:
+        chain = AuditSeals(self.database, self.keys, pause=partial(time.sleep, 0.001))
+        loss = restore.keep(now, chain=chain, marks=self.marks)
+        return loss.sentence if loss else None
 
     def _passwords(self) -> Passwords:
         seconds = self.config.password_cache

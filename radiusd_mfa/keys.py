@@ -181,6 +181,11 @@ class KeyRing:
             state.update(part)
         return state.digest()
 
+    def mac(self, purpose: str, *parts: bytes) -> bytes:
+        """Return HMAC-SHA256 over the parts, 32 octets; under the first key, as a digest is."""
+        framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hmac.digest(self._purpose_key(f"mac:{purpose}"), framed, "sha256")
+
     def canary(self) -> bytes:
         """Seal a value for the meta table that only this ring opens, and that knows the first key."""
         table, column, row = _CANARY_PLACE
@@ -199,8 +204,11 @@ class KeyRing:
             )
 
     def _digest_base(self, purpose: str) -> hashlib.blake2b:
+        return hashlib.blake2b(key=self._purpose_key(f"digest:{purpose}"), digest_size=_DIGEST_OCTETS)
+
+    def _purpose_key(self, purpose: str) -> bytes:
         first = next(iter(self._keys.values()))
-        return hashlib.blake2b(key=_derive(first.secret, f"digest:{purpose}"), digest_size=_DIGEST_OCTETS)
+        return _derive(first.secret, purpose)
 
 
 def key_id_of(sealed: bytes) -> str:

@@ -30,13 +30,24 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "delivery": {"usecases", "config", "config_delivery", "private_files"},
     # `Config` and `Endpoint` are values; the pool is threads and knows no hash.
     "server": {"radius", "usecases", "core", "config", "passwords"},
-    "app": {"config", "delivery", "keys", "passwords", "radius", "server", "store", "usecases"},
+    # What is kept in a file for the use cases.
+    "high_water": {"usecases"},
+    "app": {"config", "delivery", "high_water", "keys", "passwords", "radius", "server", "store", "usecases"},
     # `try` and `demo` ask as a NAS does, and show packets.
     "cli": {"app", "config", "core", "portal", "radius", "server", "usecases"},
     "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
-_STORED: Final = ("ports", "admin_ports", "outbox_ports", "sms_ports", "set_up_ports", "books", "portal_ports")
+_STORED: Final = (
+    "ports",
+    "admin_ports",
+    "outbox_ports",
+    "sms_ports",
+    "set_up_ports",
+    "books",
+    "portal_ports",
+    "audit_ports",
+)
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},

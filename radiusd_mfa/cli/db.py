@@ -1,11 +1,15 @@
-"""`radiusd-mfa db`: the schema of the database."""
+"""`radiusd-mfa db`: the schema of the database, and a database that was restored from a backup."""
+
+import sys
 
 import click
 
 from radiusd_mfa.app import read_schema, refuse_unfit, upgrade_schema
 from radiusd_mfa.cli.commands import Group
-from radiusd_mfa.cli.output import emit, properties, say
-from radiusd_mfa.cli.session import Session, with_session
+from radiusd_mfa.cli.output import emit, properties, say, timestamp
+from radiusd_mfa.cli.session import Session, granted, with_session
+from radiusd_mfa.usecases import restore
+from radiusd_mfa.usecases.restore import Accepted
 
 
 @click.group(cls=Group, example="radiusd-mfa db status")
@@ -38,3 +42,54 @@ def upgrade_(session: Session) -> None:
     done = f"upgraded from {before.current} to {before.newest}" if before.pending else "up to date already"
     document = {"schema": before.newest, "before": before.current, "applied": list(before.pending)}
     emit(session, document, lambda: say(f"The schema is {done}."))
+
+
+@db.command("accept-restore", example="radiusd-mfa db accept-restore --yes")
+@click.option("--keep-backup-codes", is_flag=True, help="Leave unused backup codes good: those used since are too.")
+@click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
+@with_session
+def accept_restore(session: Session, keep_backup_codes: bool, yes: bool) -> None:
+    """Take a database that is older than this machine has seen it, with everything spent that may have been."""
+    app = session.open()
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is no terminal to ask at; give --yes if this is meant.")
+        click.confirm("Is this the newest copy that there is?", abort=True, err=True)
+    accepted = granted(
+        restore.accept(
+            keep_backup_codes=keep_backup_codes,
+            chain=app.audit_chain,
+            marks=app.marks,
+            store=app.administration,
+            clock=app.clock,
+            entropy=app.entropy,
+        )
+    )
+    emit(session, _described(accepted), lambda: _tell(accepted))
+
+
+def _described(accepted: Accepted) -> dict[str, object]:
+    mark, last, voided = accepted.loss.mark, accepted.loss.last, accepted.voided
+    return {
+        "seen": {"row": mark.last_id, "at": timestamp(mark.sealed_at)},
+        "left": {"row": last.last_id, "at": timestamp(last.sealed_at)} if last else None,
+        "methods": voided.methods,
+        "backup_codes": voided.backup_codes,
+        "links": voided.links,
+        "deliveries": voided.deliveries,
+    }
+
+
+def _tell(accepted: Accepted) -> None:
+    voided = accepted.voided
+    since = timestamp(accepted.loss.last.sealed_at) if accepted.loss.last else "its beginning"
+    say(f"The database is accepted as it was at {since}.")
+    properties(
+        [
+            ("authenticators whose codes until now are spent", voided.methods),
+            ("users whose backup codes are worthless", voided.backup_codes),
+            ("links that are void", voided.links),
+            ("mails and messages that are given up", voided.deliveries),
+        ]
+    )
+    say("What was changed since then is undone: look whom you disabled, removed or gave a new password meanwhile.")

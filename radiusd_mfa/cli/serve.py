@@ -27,7 +27,9 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
     """
     config = session.config
     endpoints = [_endpoint(text) for text in listen] or config.listen
-    session.open().close()  # what can't work is said before anything is started
+    app = session.open()  # what can't work is said before anything is started
+    app.refuse_loss()
+    app.close()
     logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:

@@ -39,6 +39,8 @@ REFRESH: Final = 1.0
 """Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
 TIDY: Final = 60.0
 """Seconds between two removals of expired rows."""
+SEAL: Final = 1.0
+"""Seconds between two seals over the audit log: so long a row can be changed without a trace."""
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
 _GATHER: Final = 0.01
@@ -59,6 +61,8 @@ class Parts:
     encode_profile: EncodeProfile
     tidy: Callable[[float], None] = lambda _now: None
     """Removes rows that have expired by then (Unix seconds); raises StoreFault."""
+    seal: Callable[[float], str | None] = lambda _now: None
+    """Seals what was recorded in the audit log by then; returns what is wrong with the log. Raises StoreFault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Daemon:
         self._config: Final = parts.config
         self._nas = parts.nas
         self._tidy = parts.tidy
+        self._seal = parts.seal
         self.drops: Final = Drops()
         self._health = Health(parts.config.database_deadline)
         self._table = NasTable(parts.kind_of)
@@ -115,6 +120,7 @@ class Daemon:
         refresher = Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
         refresher.start()
         Thread(target=self._tidy_for_ever, name="tidy", daemon=True).start()
+        Thread(target=self._seal_for_ever, name="seal", daemon=True).start()
         with selectors.DefaultSelector() as selector:
             for listener in self._listeners:
                 selector.register(listener.socket, selectors.EVENT_READ, listener)
@@ -244,6 +250,17 @@ class Daemon:
                 self._tidy(time())
             except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may do better
                 _log.warning("expired rows are left for the next time: %s", fault)
+
+    def _seal_for_ever(self) -> None:
+        quiet_until = 0.0
+        while not self._stopping.wait(SEAL):
+            try:
+                complaint = self._seal(time())
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may do better
+                complaint = f"the audit log is not sealed: {fault}"
+            if complaint and monotonic() >= quiet_until:
+                _log.error("%s", complaint)
+                quiet_until = monotonic() + TIDY
 
     def _close(self) -> None:
         self._pool.close(timeout=1.0)

@@ -20,6 +20,7 @@ from radiusd_mfa.store.people import UserTable
 from radiusd_mfa.store.policies import PolicyTable
 from radiusd_mfa.store.profiles import ProfileTable
 from radiusd_mfa.store.realms import RealmTable
+from radiusd_mfa.store.restored import RestoredDatabase
 from radiusd_mfa.store.sms import SmsTable
 from radiusd_mfa.store.teams import TeamTable
 from radiusd_mfa.usecases.ports import StoreFault
@@ -94,6 +95,11 @@ class OpenBooks:
     def outbox(self) -> OutboxTable:
         """What is to be delivered."""
         return OutboxTable(self.connection, self.keys)
+
+    @cached_property
+    def restored(self) -> RestoredDatabase:
+        """The database as a copy that was restored."""
+        return RestoredDatabase(self.connection)
 
     @cached_property
     def audit(self) -> AuditTable:

@@ -12,7 +12,7 @@ from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter, NewAuditEn
 _CHUNK: Final = 500
 """Rows that a replay holds at once."""
 _audit: Final = schema.audit.c
-_COLUMNS: Final = (
+COLUMNS: Final = (
     _audit.id,
     _audit.at,
     _audit.kind,
@@ -58,12 +58,12 @@ class AuditTable:
         conditions = [column == value for column, value in equal.items() if value is not None]
         if wanted.since is not None:
             conditions.append(_audit.at >= wanted.since)
-        statement = select(*_COLUMNS).where(*conditions).order_by(_audit.id.desc()).limit(wanted.limit)
+        statement = select(*COLUMNS).where(*conditions).order_by(_audit.id.desc()).limit(wanted.limit)
         return [AuditEntry(*row) for row in self._connection.execute(statement)]
 
     def find(self, audit_id: int) -> AuditEntry | None:
         """See `AuditLog.find`."""
-        row = self._connection.execute(select(*_COLUMNS, _audit.facts).where(_audit.id == audit_id)).one_or_none()
+        row = self._connection.execute(select(*COLUMNS, _audit.facts).where(_audit.id == audit_id)).one_or_none()
         return None if row is None else AuditEntry(*row)
 
     def sign_ins(self, since: float) -> Iterator[AuditEntry]:
@@ -76,5 +76,5 @@ class AuditTable:
             chunk = self._chunk(and_(_audit.at >= last.at, later))
 
     def _chunk(self, where: ColumnElement[bool]) -> Sequence[Any]:
-        of_sign_ins = select(*_COLUMNS, _audit.facts).where(_audit.kind == "sign-in", where)
+        of_sign_ins = select(*COLUMNS, _audit.facts).where(_audit.kind == "sign-in", where)
         return self._connection.execute(of_sign_ins.order_by(_audit.at, _audit.id).limit(_CHUNK)).fetchall()

@@ -28,6 +28,7 @@ from radiusd_mfa.usecases.admin_ports import (
     Team,
     User,
 )
+from radiusd_mfa.usecases.audit_ports import Restored
 from radiusd_mfa.usecases.outbox_ports import OutboxBook
 from radiusd_mfa.usecases.set_up_ports import Challenges
 from radiusd_mfa.usecases.sms_ports import SmsCodes
@@ -425,6 +426,11 @@ class Books(Protocol):
     @property
     def outbox(self) -> OutboxBook:
         """What is to be delivered."""
+        ...
+
+    @property
+    def restored(self) -> Restored:
+        """The database as a copy that was restored."""
         ...
 
     @property

@@ -59,6 +59,8 @@ LINES = {
     "outbox list": ("outbox", "list"),
     "outbox retry": ("outbox", "retry", "--all"),
     "audit list": ("audit", "list"),
+    "audit verify": ("audit", "verify"),
+    "audit prune": ("audit", "prune", "--before", "365d", "--yes"),
     "keys status": ("keys", "status"),
     "db status": ("db", "status"),
     "db upgrade": ("db", "upgrade"),
@@ -68,7 +70,17 @@ STDIN = {
     "mfa confirm": "000000\n",
     "profile set": 'Filter-Id = "staff"\n',
 }
-OWN_TESTS = {"serve", "portal", "try", "demo", "init", "outbox run", "policy presets"}
+OWN_TESTS = {
+    "serve",
+    "portal",
+    "try",
+    "demo",
+    "init",
+    "outbox run",
+    "policy presets",
+    "audit export",
+    "db accept-restore",
+}
 USERS = '{"username": "%s", "password": "p", "totp_secret": "GEZDGNBVGY3TQOJQ"}\n'
 EVERY = pytest.mark.parametrize("name", LINES)
 
