@@ -257,6 +257,11 @@ class App:
     def _encode_profile(self, text: str) -> EncodedProfile:
         return encode_profile(text, self.dictionary)  # loaded only where a team has a profile
 
+    def leave(self) -> None:
+        """Give back what is kept for the thread that calls this, before it ends."""
+        if "sign_in_database" in self.__dict__:
+            self.sign_in_database.leave()
+
     def close(self) -> None:
         """Give all database connections back."""
         self.database.close()

@@ -103,12 +103,16 @@ class Database:
             self._of_thread.plans.renew(kept)
         return kept
 
-    def close(self) -> None:
-        """Give all connections back."""
+    def leave(self) -> None:
+        """Give back the connection that is kept for this thread, which is about to end."""
         kept: Connection | None = getattr(self._of_thread, "kept", None)
         if kept is not None:
             self._of_thread.kept = None
             kept.close()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.leave()
         self.engine.dispose()
 
 
