@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 BENCHES := ceiling sign_ins overload growth flood memory storm
 BENCH   ?=
 
-.PHONY: demo test browser lint check format fuzz bench bench-quick clean help
+.PHONY: demo test test-two browser lint check format fuzz bench bench-quick clean help
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(READY)       ## every test, on SQLite and on a real PostgreSQL
 
 browser:             ## fetch what the browser tests check accessibility with, by npm; they also need Debian's chromium and chromium-driver
 	npm install --prefix tests/browser --no-package-lock --no-audit --no-fund --silent
+
+test-two: $(READY) ## the attacks and models again, against two workers on each port
+	RADIUSD_MFA_TEST_WORKERS=2 $(BIN)/python -m pytest -n auto --dist loadfile tests/attacks tests/models
 
 lint: $(READY)       ## format, lint, types
 	$(BIN)/ruff format --check .

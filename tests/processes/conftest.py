@@ -1,4 +1,4 @@
-"""Daemons as they are in production: processes of their own, several on one database."""
+"""Daemons as they are in production: processes of their own, several on one database, of one worker and of two."""
 
 import os
 import sys
@@ -34,13 +34,17 @@ class Node:
     process: Process
     address: str
     flags: Path
+    workers: int
 
     def crashes(self, point: str) -> None:
         """From now on it dies when it gets to `point`: before-open, after-open, before-settle or after-settle."""
         (self.flags / point).touch()
 
     def has_crashed(self) -> bool:
-        return self.process.popen.wait(30) == -9
+        """Whether kill -9 has ended it, or the one of its workers that got to the point."""
+        if self.workers == 1:
+            return self.process.popen.wait(30) == -9
+        return self.process.wait_for(r"worker \d+ ended \(status 9\)") is not None
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Nodes:
 
     environ: dict[str, str]
     directory: Path
+    workers: int
     stack: ExitStack = field(default_factory=ExitStack)
     started: int = 0
 
@@ -58,17 +63,31 @@ class Nodes:
         flags = self.directory / f"flags-{self.started}"
         flags.mkdir()
         env = self.environ | {"PYTHONPATH": str(_CRASH), "CRASH_FLAGS": str(flags)}
-        command = [sys.executable, "-m", "radiusd_mfa", "serve", "--listen", listen]
+        command = [sys.executable, "-m", "radiusd_mfa", "serve", "--listen", listen, "--workers", str(self.workers)]
         log = self.directory / f"node-{self.started}.log"
         process = self.stack.enter_context(running(command, log=log, env=env))
         ready = process.wait_for(r"is ready on (\S+:\d+)")
-        return Node(process, ready[1], flags)
+        return Node(process, ready[1], flags, self.workers)
+
+    def again(self, crashed: Node) -> Node:
+        """Start what has crashed on the same port; a worker is started by its parent."""
+        if crashed.workers == 1:
+            return self.start(crashed.address)
+        for flag in crashed.flags.iterdir():
+            flag.unlink()
+        return crashed
+
+
+@pytest.fixture(params=[1, 2], ids="{} workers".format)
+def workers(request: pytest.FixtureRequest) -> int:
+    """How many workers each daemon has."""
+    return int(request.param)
 
 
 @pytest.fixture
-def nodes(world: World, environ: dict[str, str], tmp_path: Path) -> Iterator[Nodes]:
+def nodes(world: World, environ: dict[str, str], tmp_path: Path, workers: int) -> Iterator[Nodes]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIUSD_MFA_")}
     database = {"RADIUSD_MFA_DATABASE_URL": world.url, "RADIUSD_MFA_HASH_THREADS": "1"}
-    made = Nodes(inherited | environ | database, tmp_path)
+    made = Nodes(inherited | environ | database, tmp_path, workers)
     with made.stack:
         yield made

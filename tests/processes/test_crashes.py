@@ -38,7 +38,7 @@ def test_a_node_killed_between_commit_and_reply_leaves_its_verdict_to_the_others
     assert one.has_crashed()
     assert world.audit() == [(verdict, REASONS[verdict])]
     first = resend(nas, octets, authenticator, other.address)
-    again = resend(nas, octets, authenticator, nodes.start(one.address).address)
+    again = resend(nas, octets, authenticator, nodes.again(one).address)
     assert first.code is CODES[verdict]
     assert again.octets == first.octets
     assert world.audit() == [(verdict, REASONS[verdict])]
@@ -58,7 +58,7 @@ def test_a_node_killed_before_the_commit_leaves_the_code_unspent(world: World, n
     assert nas.is_ignored(octets, authenticator, timeout=0.1)
     assert one.has_crashed()
     assert world.audit() == []
-    again = nodes.start(one.address)
+    again = nodes.again(one)
     assert resend(nas, octets, authenticator, again.address).code is Code.ACCESS_ACCEPT
     assert nas.ask("alice", alice.typed(1)).code is Code.ACCESS_ACCEPT
     assert world.audit() == [("accept", "totp")] * 2

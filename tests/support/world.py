@@ -28,6 +28,7 @@ from radiusd_mfa.radius.profiles import encode_profile
 from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
+from radiusd_mfa.server.workers import bind
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.canary import write_canary
 from radiusd_mfa.store.database import Database
@@ -39,6 +40,8 @@ from radiusd_mfa.usecases.sign_in import SignIn
 CHEAP = Profile(time_cost=1, memory_kib=8, parallelism=1)
 SECRET = b"a secret of the tests"
 DICTIONARY = Dictionary.load(dictionaries())
+WORKERS = int(os.environ.get("RADIUSD_MFA_TEST_WORKERS", "1"))
+"""Workers on the port of each daemon in this process: `make test-two` runs the attacks against two."""
 _identifiers = count()
 
 
@@ -207,6 +210,24 @@ class TestNas:
         self.socket.close()
 
 
+class Lead(Daemon):
+    """The first of the workers on a port; what a test does to it is done to all, but each counts its own packets."""
+
+    def __init__(self, parts: Parts, listeners: Sequence[Listener], others: Sequence[Daemon]) -> None:
+        super().__init__(parts, listeners)
+        self.others = others
+
+    def refresh(self) -> None:
+        super().refresh()
+        for other in self.others:
+            other.refresh()
+
+    def stop(self) -> None:
+        super().stop()
+        for other in self.others:
+            other.stop()
+
+
 @dataclass
 class World:
     """One database with its users and NAS entries; daemons are started in this process, on threads of their own."""
@@ -340,16 +361,22 @@ class World:
             DICTIONARY.kind,
             lambda text: encode_profile(text, DICTIONARY),
         )
-        daemon = Daemon(parts, [Listener.bind(Endpoint.parse(listen))])
-        ready = threading.Event()
-        thread = threading.Thread(target=lambda: daemon.run(ready=ready.set), name="daemon")
-        thread.start()
+        sockets = bind([Endpoint.parse(listen)], WORKERS)
+        lead = Lead(parts, sockets[0], [Daemon(parts, listeners) for listeners in sockets[1:]])
+        ready = [threading.Event() for _ in sockets]
+        threads = [
+            threading.Thread(target=daemon.run, args=(event.set,), name="daemon")
+            for daemon, event in zip((lead, *lead.others), ready, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
         try:
-            assert ready.wait(10), "the daemon did not get ready"
-            yield daemon
+            assert all(event.wait(10) for event in ready), "the daemon did not get ready"
+            yield lead
         finally:
-            daemon.stop()
-            thread.join(10)
+            lead.stop()
+            for thread in threads:
+                thread.join(10)
             database.close()
 
     def client(self, daemon: Daemon | str, *, source: str = "127.0.0.1", secret: bytes = SECRET) -> TestNas:
