@@ -12,13 +12,13 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from radiusd_mfa.portal.pages import activity, policy, profile, reset, set_up, sign_in, teams
+from radiusd_mfa.portal.pages import activity, phones, policy, profile, reset, set_up, sign_in, teams
 from radiusd_mfa.portal.protection import Protection, TooLarge, too_much
 from radiusd_mfa.portal.site import Site
 from radiusd_mfa.portal.templating import environment
 
 _STATIC: Final = Path(str(files("radiusd_mfa.portal") / "static"))
-SUBJECTS: Final = (sign_in, set_up, reset, profile, activity, teams, policy)
+SUBJECTS: Final = (sign_in, set_up, phones, reset, profile, activity, teams, policy)
 _AN_HOUR: Final = "public, max-age=3600"
 
 

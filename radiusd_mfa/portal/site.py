@@ -57,7 +57,7 @@ class Site:
 
 def site(app: App, listen: Endpoint, *, tls: bool) -> Site:
     """Put together what the pages share; raises PortalProblem."""
-    workers = Workers(app.config.hash_threads)
+    workers = Workers(app.config.hash_threads, app.leave)
     return Site(app, place(app.config.portal_url, listen, tls=tls), app.door(NAME), workers, app.config.trusted_proxies)
 
 

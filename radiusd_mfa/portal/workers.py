@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -22,9 +23,14 @@ class Busy(Exception):
 
 
 class Workers:
-    """Two kinds of threads, so that looking at a page doesn't wait for somebody's argon2id."""
+    """Two kinds of threads, so that looking at a page doesn't wait for somebody's argon2id.
 
-    def __init__(self, hash_threads: int) -> None:
+    `leave` is called in each thread before it ends.
+    """
+
+    def __init__(self, hash_threads: int, leave: Callable[[], None]) -> None:
+        self._leave = leave
+        self._sizes: Final = {True: hash_threads, False: _READERS}
         self._kinds: Final = {
             True: ThreadPoolExecutor(hash_threads, "page-hash", _be_nice),
             False: ThreadPoolExecutor(_READERS, "page"),
@@ -40,9 +46,17 @@ class Workers:
         return await self._run(True, partial(work, *args, **kwargs))
 
     def close(self) -> None:
-        """Finish what is being done."""
-        for threads in self._kinds.values():
+        """Finish what is being done; each thread leaves what is kept for it in order."""
+        for kind, threads in self._kinds.items():
+            all_there = Barrier(self._sizes[kind])
+            left = [threads.submit(self._left, all_there) for _ in range(self._sizes[kind])]
+            for each in left:
+                each.result()
             threads.shutdown(wait=True, cancel_futures=True)
+
+    def _left(self, all_there: Barrier) -> None:
+        all_there.wait()  # so that no thread does it twice, and another never
+        self._leave()
 
     async def _run(self, hashes: bool, work: Callable[[], T]) -> T:
         if self._waiting[hashes] >= WAITING:

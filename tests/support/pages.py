@@ -30,6 +30,7 @@ def served(world: World, listen: Endpoint = ANYWHERE) -> Iterator[PortalServer]:
         server.stop()
         thread.join(timeout=10)
         assert not thread.is_alive()
+        world.app.close()  # an App with other settings is this server's own
 
 
 @dataclass

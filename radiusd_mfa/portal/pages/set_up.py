@@ -11,16 +11,18 @@ from markupsafe import Markup
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.portal.drawing import grouped_secret, qr_svg
 from radiusd_mfa.portal.proof import unproved
 from radiusd_mfa.portal.routing import MAY_SET_UP, get, post
 from radiusd_mfa.portal.visit import Visit, for_people
-from radiusd_mfa.usecases import enrol
+from radiusd_mfa.usecases import enrol, sms
 from radiusd_mfa.usecases.actors import Actor, Claimant
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Confirmed, Enrolment, Overview
 from radiusd_mfa.usecases.naming import label_of
+from radiusd_mfa.usecases.own import own
 from radiusd_mfa.usecases.portal_ports import Stage
 
 FROM_LINK: Final = "link"
@@ -69,10 +71,11 @@ async def show_new_codes(visit: Visit, codes: list[str], *, counts: bool) -> Res
 async def _explain(visit: Visit) -> Response:
     if visit.who.carries.get("codes"):
         return visit.go("/set-up/codes")
-    return await _explained(visit, "")
+    return await explained(visit, "")
 
 
-async def _explained(visit: Visit, problem: str, status: int = 200) -> Response:
+async def explained(visit: Visit, problem: str, status: int = 200) -> Response:
+    """Return the page that says what is to come."""
     overview = await _overview(visit)
     return visit.render(
         "set_up.html",
@@ -81,7 +84,16 @@ async def _explained(visit: Visit, problem: str, status: int = 200) -> Response:
         others=[method for method in overview.methods if method.confirmed],
         needs_code=_needs_code(visit, overview),
         by_link=visit.who.row.how == FROM_LINK,
+        by_sms=await _offers_sms(visit),
     )
+
+
+async def _offers_sms(visit: Visit) -> bool:
+    config = visit.site.app.config
+    if config.sms_url is None and config.sms_apprise_file is None:
+        return False
+    found = await visit.run(own, visit.name, store=visit.site.app.administration)
+    return not isinstance(found, Refusal) and MethodKind.SMS in found.asked.allow
 
 
 async def _overview(visit: Visit) -> Overview:
@@ -99,14 +111,18 @@ def _needs_code(visit: Visit, overview: Overview) -> bool:
     return not (is_fresh and row.how in _WITH_A_CODE)
 
 
+async def missing_code(visit: Visit) -> Refusal | None:
+    """Take the code of the form where one is due before another method is added; say what is wrong with it."""
+    return await unproved(visit, backup_codes=True) if _needs_code(visit, await _overview(visit)) else None
+
+
 async def _start(visit: Visit) -> Response:
     if visit.who.row.how == FROM_LINK:
         # A link sets up one method in the place of all: what begins anew without it would stand beside the old one.
         return visit.refuse(Refusal("A link is good once. Ask for a new one."), back="/")
-    if _needs_code(visit, await _overview(visit)):
-        refusal = await unproved(visit, backup_codes=True)
-        if refusal is not None:
-            return await _explained(visit, refusal.sentence, 422)
+    refusal = await missing_code(visit)
+    if refusal is not None:
+        return await explained(visit, refusal.sentence, 422)
     app = visit.site.app
     made = await visit.run(
         enrol.start,
@@ -122,23 +138,39 @@ async def _start(visit: Visit) -> Response:
 
 
 async def _take_code(visit: Visit) -> Response:
-    app = visit.site.app
-    confirmed = await visit.hash(
-        enrol.confirm,
-        visit.name,
-        visit.form.get("code", "")[:32],
-        store=app.administration,
-        hashing=app.hashing,
-        clock=app.clock,
-        entropy=app.entropy,
-        actor=actor_of(visit),
-        recorded_first=True,
-    )
+    confirmed = await visit.hash(_confirm, visit, visit.form.get("code", "")[:32])
     if isinstance(confirmed, Refusal):
         return await _not_confirmed(visit, confirmed)
     if confirmed.codes is not None:
         return await show_new_codes(visit, confirmed.codes.shown, counts=confirmed.counts)
     return await _counted(visit)
+
+
+def _confirm(visit: Visit, code: str) -> Confirmed | Refusal:
+    """Take the first code of whatever waits for one; blocking."""
+    app, actor = visit.site.app, actor_of(visit)
+    store, hashing, clock = app.administration, app.hashing, app.clock
+    if sms.waits(visit.name, store=store):
+        return sms.confirm(
+            visit.name,
+            code.replace(" ", ""),
+            post=app.post,
+            store=store,
+            hashing=hashing,
+            clock=clock,
+            actor=actor,
+            recorded_first=True,
+        )
+    return enrol.confirm(
+        visit.name,
+        code,
+        store=store,
+        hashing=hashing,
+        clock=clock,
+        entropy=app.entropy,
+        actor=actor,
+        recorded_first=True,
+    )
 
 
 async def _not_confirmed(visit: Visit, refusal: Refusal) -> Response:

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.names import escaped
 from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.portal.routing import ANYBODY, NOBODY, get, home, post
@@ -16,6 +17,7 @@ from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import entering
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.entering import Entered, Next, Place
+from radiusd_mfa.usecases.own import own
 from radiusd_mfa.usecases.portal_ports import Stage
 
 _log: Final = logging.getLogger(__name__)
@@ -82,7 +84,17 @@ async def begin(visit: Visit, entered: Entered) -> Response:
 
 
 async def _ask_code(visit: Visit) -> Response:
-    return visit.render("code.html", problem="")
+    return await code_page(visit, "")
+
+
+async def code_page(visit: Visit, problem: str, *, said: str = "", status: int = 200) -> Response:
+    """Return the page that asks for the code, with a button that sends one where there is a phone."""
+    return visit.render("code.html", status, problem=problem, said=said, has_phone=await _has_phone(visit))
+
+
+async def _has_phone(visit: Visit) -> bool:
+    found = await visit.run(own, visit.name, store=visit.site.app.administration)
+    return not isinstance(found, Refusal) and any(method.kind == MethodKind.SMS for method in found.methods)
 
 
 async def _take_code(visit: Visit) -> Response:
@@ -93,7 +105,7 @@ async def _take_code(visit: Visit) -> Response:
     entered = await visit.hash(entering.enter_code, claimed, code, place(visit), door=visit.site.door)
     if isinstance(entered, Refusal):
         await refused(visit, began, "a code")
-        return visit.render("code.html", 403, problem=entered.sentence)
+        return await code_page(visit, entered.sentence, status=403)
     return await begin(visit, entered)
 
 
