@@ -13,6 +13,7 @@ _SEALED: Final = (
     schema.nas.c.secret,
     schema.backup_codes.c.sealed,
     schema.outbox.c.payload,
+    schema.portal_sessions.c.carries,
 )
 
 

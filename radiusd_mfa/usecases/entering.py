@@ -63,7 +63,7 @@ class Entered:
 
 def enter(name: str, password: bytes, place: Place, *, door: Door, store: Administration) -> Entered | Refusal:
     """Take user name and password; raises `StoreFault`."""
-    user = _username(name, store)
+    user = username(name, store)
     # As OpenVPN writes both: no digit at the end of the password is ever taken for a code.
     typed = appended(apart(password, b""), digit_lengths=CODE_LENGTHS) if password else Typed((), "empty-password")
     attempt = _attempt(_WITH_CHALLENGE, user, escaped(name), typed, password, place, door)
@@ -112,7 +112,7 @@ def _still_right(password: bytes, judged: Judged, door: Door) -> bool:
     return stored is not None and door.sign_in.passwords.verify(prepare_password(password), stored)
 
 
-def _username(name: str, store: Administration) -> Username | None:
+def username(name: str, store: Administration) -> Username | None:
     """Return who is meant: the whole name where somebody has it, else the one without a realm that is known (R10).
 
     The realm only strips here: the pages belong to no team, so the strictest of all teams holds, whatever is typed.
@@ -125,7 +125,6 @@ def _username(name: str, store: Administration) -> Username | None:
     if parts is None:
         return user
     realm, local = parts
-
     whole, known = store.view(lambda books: (books.people.find(user.text), {each.name for each in books.realms.all()}))
     return local if whole is None and realm in known else user
 

@@ -175,6 +175,17 @@ def test_codes_are_guessed_on_ones_own_page_as_seldom_as_anywhere(
     assert rows[0].reason == "throttled"
 
 
+def test_a_code_that_was_given_for_one_thing_does_no_other(world: World, alice: Browser, phone: Enrolment) -> None:
+    """A form that is sent twice is one request; the same fields sent elsewhere are not."""
+    policy(world, "require = []\n")
+    alice.open("/profile/codes")
+    fields = alice.hidden | {"code": world.code(phone)}
+    assert alice.client.post("/profile/codes", data=fields).headers["location"] == "/set-up/codes"
+    page = alice.client.post(f"/profile/methods/{method_id(world)}/delete", data=fields)
+    assert page.status_code == 422
+    assert counting(world) == 1
+
+
 def test_unused_codes_are_seen_again_only_where_the_teams_allow_it(
     world: World, alice: Browser, phone: Enrolment
 ) -> None:

@@ -9,13 +9,12 @@ import time
 from starlette.responses import Response
 from starlette.routing import Route
 
-from radiusd_mfa.core.names import NameProblem, Username
 from radiusd_mfa.portal.pages.set_up import FROM_LINK, show_seed
 from radiusd_mfa.portal.pages.sign_in import refused
 from radiusd_mfa.portal.routing import ANYBODY, get, post
 from radiusd_mfa.portal.sessions import Proved
 from radiusd_mfa.portal.visit import Visit
-from radiusd_mfa.usecases import acting, reset
+from radiusd_mfa.usecases import acting, entering, reset
 from radiusd_mfa.usecases.acting import Given
 from radiusd_mfa.usecases.actors import Claimant
 from radiusd_mfa.usecases.changes import Refusal
@@ -58,9 +57,8 @@ async def _take(visit: Visit) -> Response:
 
 
 async def _claimant(visit: Visit, name: str) -> Claimant | Refusal:
-    try:
-        user = Username.parse(name.strip())
-    except NameProblem:
+    user = await visit.run(entering.username, name, visit.site.app.administration)
+    if user is None:
         return REFUSED
     given = Given(user, visit.form.get("password", "").encode(), device=visit.device)
     return await visit.hash(acting.prove_password, given, door=visit.site.door)

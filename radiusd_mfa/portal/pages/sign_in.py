@@ -45,8 +45,9 @@ async def refused(visit: Visit, began: float, what: str) -> None:
 
 
 def place(visit: Visit) -> Place:
-    """Return where something is typed: this browser, and this very form of it."""
-    return Place(visit.device, visit.browser + visit.form.get("nonce", "").encode()[:64])
+    """Return where something is typed: this browser, and this very form of it, for what it does."""
+    form = f"{visit.request.url.path} {visit.form.get('nonce', '')[:64]}"
+    return Place(visit.device, visit.browser + form.encode(errors="replace"))
 
 
 async def _home(visit: Visit) -> Response:
