@@ -42,29 +42,36 @@ class NasTableReader:
 
     def _entry(self, row: Row[Any]) -> NasEntry | None:
         try:
-            secret = self._keys.open(row.secret, table="nas", column="secret", row=row.id)
-            network = ip_network(row.address)
-        except (KeyProblem, TypeError, ValueError) as problem:  # SQLite keeps text where octets belong
+            return self._made(row)
+        except (KeyProblem, TypeError, ValueError) as problem:  # SQLite keeps any word in any column
             if tuple(row) not in self._known:
                 _log.error("NAS entry %s can't be used: %s", row.name, problem)
             return None
+
+    def _made(self, row: Row[Any]) -> NasEntry:
         return NasEntry(
             nas=Nas(
                 id=row.id,
-                name=row.name,
-                surface=row.surface,
+                name=_word(row.name),
+                surface=_word(row.surface),
                 team_id=row.team_id,
                 challenge=row.challenge,
                 otp_only=row.otp_only,
-                retry_grace=row.retry_grace,
+                retry_grace=float(row.retry_grace),
                 set_up=row.set_up == "dialogue",
             ),
-            network=network,
-            secret=secret,
-            separators=row.separators,
+            network=ip_network(row.address),
+            secret=self._keys.open(row.secret, table="nas", column="secret", row=row.id),
+            separators=_word(row.separators),
             code_first=row.code_first,
             require_message_authenticator=row.message_authenticator != "optional",
             reply_message_authenticator=row.reply_message_authenticator,
             allow_proxy_state=row.allow_proxy_state,
-            omit=tuple(filter(None, row.omit.split(","))),
+            omit=tuple(filter(None, _word(row.omit).split(","))),
         )
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError("it has octets where text belongs")

@@ -137,11 +137,14 @@ def test_an_empty_secret_makes_no_nas(world: World, daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-def test_a_secret_that_is_no_octets_makes_no_nas(world: World, table: Table) -> None:
+@pytest.mark.parametrize(
+    "damage", ["secret = 'in the clear'", "surface = x'ff'", "omit = x'ff'", "retry_grace = 'long'", "address = x'ff'"]
+)
+def test_a_column_that_holds_what_does_not_belong_there_makes_no_nas(world: World, table: Table, damage: str) -> None:
     """SQLite keeps whatever another program writes into a column."""
     world.nas("broken", "192.0.2.1/32")
     world.nas("whole", "192.0.2.2/32")
-    world.execute(text("UPDATE nas SET secret = 'in the clear' WHERE name = 'broken'"))
+    world.execute(text(f"UPDATE nas SET {damage} WHERE name = 'broken'"))
     assert table.name_at("192.0.2.1") is None
     assert table.name_at("192.0.2.2") == "whole"
 
