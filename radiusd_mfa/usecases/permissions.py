@@ -33,15 +33,15 @@ OF_ROLE: Final[Mapping[str, frozenset[Permission]]] = {
 }
 
 
-def allowed(actor: Actor, *permissions: Permission, about: Team | User, books: Books) -> Refusal | None:
-    """Say what the actor lacks: in this team, or in every team to which this user belongs."""
+def allowed(actor: Actor, *permissions: Permission, about: Team | User | str, books: Books) -> Refusal | None:
+    """Say what the actor lacks: in this team (its name will do), or in every team to which this user belongs."""
     match actor:
         case Operator():
             return None
         case Person() as person:
-            if isinstance(about, Team):
-                return _lacking(person, permissions, [about.name], books)
-            return _about_user(person, permissions, about, books)
+            if isinstance(about, User):
+                return _about_user(person, permissions, about, books)
+            return _lacking(person, permissions, [about.name if isinstance(about, Team) else about], books)
         case other:
             assert_never(other)
 
@@ -92,7 +92,7 @@ def _about_user(person: Person, permissions: Sequence[Permission], user: User, b
 def _lacking(person: Person, permissions: Sequence[Permission], teams: Sequence[str], books: Books) -> Refusal | None:
     mine = _by_team(person, books)
     missing = {team: [each for each in permissions if each not in held(mine.get(team))] for team in teams}
-    said = [f"{', '.join(lacks)} in team {team}" for team, lacks in missing.items() if lacks]
+    said = [f"{', '.join(lacks)} in team {escaped(team)}" for team, lacks in missing.items() if lacks]
     return Refusal(f"“{escaped(person.name)}” lacks {'; '.join(said)}.") if said else None
 
 

@@ -160,6 +160,16 @@ def test_to_a_person_no_names_of_strangers_are_offered(office: Office) -> None:
     assert "bob”" not in refused.sentence
 
 
+def test_a_team_that_there_is_not_is_refused_to_a_person_like_one_of_others(office: Office) -> None:
+    team(office.world, "secret-lab")
+    needs = {**office.world.needs, "actor": office.alice.person()}
+    for missing in ("secret-lab", "secret-lob"):
+        expected = Refusal(f"“alice” lacks members.view in team {missing}.")
+        assert teams.members(team=missing, **needs) == expected
+        assert policies.show(missing, **needs) == expected
+    assert policies.apply("secret-lob", VOLUNTARY, **needs) == Refusal("“alice” lacks policy.write in team secret-lob.")
+
+
 @pytest.mark.parametrize("subject", ["methods", "codes", "confirmation", "set-up"])
 def test_nobody_sees_to_the_second_factor_of_another_as_if_it_were_the_own(
     office: Office, refuses: Refuses, subject: str
