@@ -67,6 +67,7 @@ HOMES: Final[dict[str, set[str]]] = {
     # The pages and the mails are templates of the same language.
     "jinja2": {"delivery", "portal"},
     "libpass": {"passwords"},
+    "markupsafe": {"portal"},
     "passlib": {"passwords"},
     "precis_i18n": {"core"},
     "psycopg": {"store"},
