@@ -14,7 +14,8 @@ from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import codes, enrol, nas, people, policies, removal, reset, teams
 from radiusd_mfa.usecases.actors import Person
 from radiusd_mfa.usecases.admin_ports import AuditFilter
-from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.books import Books
+from radiusd_mfa.usecases.changes import Change, Refusal, viewed
 from radiusd_mfa.usecases.nas import Wanted
 from radiusd_mfa.usecases.removal import Removed
 from radiusd_mfa.usecases.reset import Invitation
@@ -212,6 +213,19 @@ def test_members_are_seen_by_who_may_and_oneself_by_everybody(office: Office, re
     assert [member.user for member in found] == ["alice", "bob"]
     refuses(teams.members(team=None, **needs, actor=office.alice.person()), "Only the operator")
     assert [outcome for outcome, _ in office.world.audit("member-list")] == ["refused", "refused"]
+
+
+def test_who_looks_keeps_nobody_from_writing(office: Office) -> None:
+    """SQLite has one writer: whoever looks at a month of sign-ins must not silence the server meanwhile."""
+    world = office.world
+    change = Change("member-list", actor=office.alice.person())
+
+    def look(_books: Books) -> int:
+        world.user("carol")  # on a connection of its own
+        return 7
+
+    assert viewed(change, look, **world.needs, permit=lambda _books: None) == 7
+    assert isinstance(viewed(change, look, **world.needs), Refusal), "without a permit"
 
 
 def _entry(name: str, address: str, team: str | None) -> Wanted:
