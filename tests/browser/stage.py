@@ -138,7 +138,9 @@ class Screen:
         self.driver.find_element(By.XPATH, xpath).click()
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            if self.driver.find_element(By.TAG_NAME, "html").id != before:
+            # Between two pages there is none.
+            pages = self.driver.find_elements(By.TAG_NAME, "html")
+            if pages and pages[0].id != before:
                 return
             time.sleep(0.02)
         raise AssertionError(f"nothing happened after {name}")
