@@ -94,7 +94,8 @@ def walk_through_the_team(stage: Stage, screen: Screen) -> Iterator[str]:
 
 def test_a_page_that_keeps_people_out_is_found(screen: Screen) -> None:
     screen.driver.get(
-        "data:text/html,<title>x</title><main><input><p style='color: %23777; background: %23888'>hard to read</p></main>"
+        "data:text/html,<title>x</title><main><input>"
+        "<p style='color: %23777; background: %23888'>hard to read</p></main>"
     )
     said = " ".join(screen.complaints())
     assert "label" in said
