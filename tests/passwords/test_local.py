@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from passlib.hash import bcrypt as libpass_bcrypt
 from passlib.hash import ldap_salted_sha256, sha512_crypt
 
-from radiusd_mfa.passwords import local
+from radiusd_mfa.passwords import local, system_crypt
 from radiusd_mfa.passwords.local import (
     PROFILE,
     HashProblem,
@@ -42,6 +42,8 @@ STORED = {
     Scheme.ARGON2ID: make_hash(PASSWORD, profile=CHEAP),
     Scheme.BCRYPT: bcrypt_hash(PASSWORD.encode()),
     Scheme.SHA512_CRYPT: str(sha512_crypt.using(rounds=1000).hash(PASSWORD)),
+    # Made by crypt(3) of libxcrypt 4.4.33 at its lowest cost, for this password.
+    Scheme.YESCRYPT: "$y$j75$cSaLtForTests.$V5FGUbVia6E7Kzq68hO6REsvmXXjh44ypM9Jl73kpyA",
     Scheme.SSHA256: ssha256(PASSWORD),
 }
 EACH = pytest.mark.parametrize("scheme", list(Scheme))
@@ -88,6 +90,7 @@ def test_nul_ends_no_password(scheme: Scheme) -> None:
         Scheme.ARGON2ID: make_hash("pw", profile=CHEAP),
         Scheme.BCRYPT: bcrypt_hash(b"pw"),
         Scheme.SHA512_CRYPT: str(sha512_crypt.using(rounds=1000).hash("pw")),
+        Scheme.YESCRYPT: "$y$j75$cSaLtForTests.$1hPaEsk5EgQqYDmqAp1RtG8622.ctwu3AqJAcu22UJ8",
         Scheme.SSHA256: ssha256("pw"),
     }[scheme]
     assert verify("pw", stored)
@@ -104,6 +107,20 @@ def test_a_published_sha512_crypt_vector_passes() -> None:
     stored = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
     assert verify("Hello world!", stored)
     assert not verify("Hello world", stored)
+
+
+@pytest.mark.parametrize("scheme", [Scheme.BCRYPT, Scheme.SHA512_CRYPT])
+def test_without_the_library_of_the_machine_the_packages_check(monkeypatch: pytest.MonkeyPatch, scheme: Scheme) -> None:
+    monkeypatch.setattr(system_crypt, "_crypt_r", lambda: None)
+    assert verify(PASSWORD, STORED[scheme])
+    assert not verify(PASSWORD + "x", STORED[scheme])
+
+
+def test_without_the_library_of_the_machine_yescrypt_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_crypt, "knows_yescrypt", lambda: False)
+    with pytest.raises(HashProblem, match=r"libcrypt\.so\.1"):
+        recognise(STORED[Scheme.YESCRYPT])
+    assert not verify(PASSWORD, STORED[Scheme.YESCRYPT])
 
 
 @pytest.mark.parametrize(
@@ -136,6 +153,9 @@ def test_a_published_sha512_crypt_vector_passes() -> None:
         ("$6$rounds=999$salt$" + "." * 86, "damaged"),
         ("$6$rounds=999999999$salt$" + "." * 86, "999999999 rounds"),
         ("$6$salt$" + "." * 85 + "z", "damaged"),
+        ("$y$j75$short", "damaged"),
+        (STORED[Scheme.YESCRYPT] + "\n", "damaged"),
+        ("$y$jFT$" + STORED[Scheme.YESCRYPT][7:], "more than a sign-in can wait for"),
         ("{SSHA256}not base64!", "not base64"),
         ("{SSHA256}" + base64.b64encode(b"x" * 32).decode(), "salt of 4 to 64"),
         ("{SSHA256}" + base64.b64encode(b"x" * 97).decode(), "salt of 4 to 64"),
