@@ -6,7 +6,6 @@ Owns which parts exist and how they fit together, and refuses to start on a data
 import os
 import secrets
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.delivery.problems import SetUpProblem
 from radiusd_mfa.delivery.worker import Worker
 from radiusd_mfa.high_water import HighWater, HighWaterProblem
+from radiusd_mfa.key_file import KeyFile
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
 from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
@@ -27,13 +27,13 @@ from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.audit_chain import AuditSeals
-from radiusd_mfa.store.canary import read_canary, write_canary
+from radiusd_mfa.store.canary import read_canary, read_root, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.outbox_queue import OutboxQueue
 from radiusd_mfa.store.portal_sessions import PageSessionTable
-from radiusd_mfa.store.sealed import sealed_by_key
+from radiusd_mfa.store.sealed import SealedValues
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases import restore
@@ -140,7 +140,7 @@ class App:
         try:
             keys = KeyRing.load(config.key_file)
             refuse_unfit(schema_status(database))
-            _check_canary(database, keys)
+            keys = _fitting(database, keys)
         except BaseException:
             database.close()
             raise
@@ -246,10 +246,15 @@ class App:
             return self.hashing
         return PasswordCache(self.hashing, seconds=seconds, key=self.entropy(32), clock=time.monotonic)
 
-    def sealed_by_key(self) -> Counter[str]:
-        """Count what each key has sealed in the database."""
-        with self.database.reading() as connection:
-            return sealed_by_key(connection)
+    @cached_property
+    def sealed(self) -> SealedValues:
+        """What the keys have sealed in the database."""
+        return SealedValues(self.database, self.keys)
+
+    @cached_property
+    def key_file(self) -> KeyFile:
+        """The key file, to be changed."""
+        return KeyFile(self.config.key_file, self.entropy)
 
     def _kind_of(self, attribute: str) -> Kind:
         return self.dictionary.kind(attribute)  # loaded only where a NAS entry omits something
@@ -310,6 +315,8 @@ def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Ini
             # A database that was used has a key: a new one in its place would only hide that the old one is lost.
             make_key = canary is None and not config.key_file.exists()
             keys = KeyRing.create(config.key_file, entropy=entropy) if make_key else KeyRing.load(config.key_file)
+            root = read_root(connection)
+            keys = keys if root is None else keys.rooted(root)
             if canary is None:
                 write_canary(connection, keys.canary())
             else:
@@ -363,12 +370,15 @@ def refuse_unfit(status: SchemaStatus) -> None:
         )
 
 
-def _check_canary(database: Database, keys: KeyRing) -> None:
+def _fitting(database: Database, keys: KeyRing) -> KeyRing:
+    """Return the keys with what the database keeps of them; raises KeyProblem where they are another database's."""
     with database.reading() as connection:
-        canary = read_canary(connection)
+        canary, root = read_canary(connection), read_root(connection)
     if canary is None:
         raise NotReadyProblem("The database was never initialised; run: radiusd-mfa init")
+    keys = keys if root is None else keys.rooted(root)
     keys.check_canary(canary)
+    return keys
 
 
 def _make_private_file(config: Config) -> None:

@@ -1,15 +1,16 @@
 """The key ring that seals seeds and shared secrets: AES-256-GCM under keys that live outside the database.
 
-It owns the key file and the shape of a sealed value. It knows no SQL: a table, a column and a row are words that
-a value is bound to, so that a ciphertext that was moved to another row does not open.
+It owns the shape of a sealed value; the file is `key_file`'s. It knows no SQL: a table, a column and a row are words
+that a value is bound to, so that a ciphertext that was moved to another row does not open.
+
+Digests are made by a root of their own and not by a key that seals, since they can't be made anew: a rotation would
+otherwise leave every earlier key in use for good. The root follows from the first key until there is a second one;
+then it is kept in the database, sealed like everything else.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,27 +20,28 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from radiusd_mfa.private_files import AbsentFileProblem, PrivateFileProblem, read_private
+from radiusd_mfa import key_file
+from radiusd_mfa.key_file import KEY_ID, KEY_OCTETS, KeyFileProblem, KeyProblem, Line
+
+__all__ = [
+    "KeyFileProblem",
+    "KeyProblem",
+    "KeyRing",
+    "MovedRowProblem",
+    "TamperedProblem",
+    "UnknownKeyProblem",
+    "WrongKeyProblem",
+    "key_id_of",
+    "sealed_by",
+]
 
 _VERSION = 1
-_KEY_OCTETS = 32
 _NONCE_OCTETS = 12
 _TAG_OCTETS = 16
 _CHECK_OCTETS = 4
 _DIGEST_OCTETS = 16
-_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
-_HEADING = (
-    "# radiusd-mfa keys: <id> <base64 of 32 octets>, the last line seals, all lines open. Keep a copy elsewhere.\n"
-)
 _CANARY_PLACE = ("meta", "key_canary", "1")
-
-
-class KeyProblem(Exception):
-    """Something about the keys is wrong; the sentence says what, and what to do."""
-
-
-class KeyFileProblem(KeyProblem):
-    """The key file is absent, readable by others, or not a key file."""
+_ROOT_PLACE = ("meta", "digest_root", "1")
 
 
 class UnknownKeyProblem(KeyProblem):
@@ -82,61 +84,101 @@ class _Sealed:
 
 
 class KeyRing:
-    """All keys that may open, the one that seals, and keyed digests; safe to share between threads."""
+    """All keys that may open, the one that seals, and keyed digests; safe to share between threads.
 
-    __slots__ = ("_active", "_digest_bases", "_entropy", "_keys")
+    A ring that was read from a file takes up what is added to the file while it is in use.
+    """
 
-    def __init__(self, keys: Iterable[tuple[str, bytes]], *, entropy: Callable[[int], bytes] = os.urandom) -> None:
-        """Take (key id, 32 octets) in the order of the file: the first makes digests, the last seals."""
-        made = [_make_key(key_id, secret) for key_id, secret in keys]
-        if not made:
+    __slots__ = ("_active", "_digest_bases", "_entropy", "_file", "_keys", "_root", "_seen", "_waiting")
+
+    def __init__(
+        self,
+        keys: Iterable[tuple[str, bytes]],
+        *,
+        entropy: Callable[[int], bytes] = os.urandom,
+        root: bytes | None = None,
+    ) -> None:
+        """Take (key id, 32 octets) in the order of the file: the last seals, the root of digests is of the first."""
+        lines = [Line(key_id, secret) for key_id, secret in keys]
+        if not lines:
             raise KeyFileProblem("There is no key; `radiusd-mfa init` makes one.")
-        self._keys = {key.key_id: key for key in made}
-        if len(self._keys) != len(made):
-            raise KeyFileProblem("Two keys have the same id; every line needs its own.")
-        self._active = made[-1]
+        self._take(lines)
+        self._root = _derive(lines[0].secret, "digests") if root is None else root
         self._entropy = entropy
         self._digest_bases: dict[str, hashlib.blake2b] = {}
+        self._file: Path | None = None
+        self._seen: tuple[int, int] | None = None
+
+    def _take(self, lines: Iterable[Line]) -> None:
+        made = [(_make_key(line.key_id, line.secret), line.waits) for line in lines]
+        keys = {key.key_id: key for key, _waits in made}
+        if len(keys) != len(made):
+            raise KeyFileProblem("Two keys have the same id; every line needs its own.")
+        self._keys = keys
+        self._waiting = tuple(key.key_id for key, waits in made if waits)
+        self._active = [key for key, waits in made if not waits][-1]
 
     @classmethod
     def load(cls, path: Path, *, environ: Mapping[str, str] = os.environ) -> "KeyRing":
         """Read a key file that nobody else may read; raises KeyFileProblem."""
-        return cls(_parse(_read_private(path, environ), path))
+        seen = _version(path)
+        lines = key_file.read(path, environ)
+        ring = cls((line.key_id, line.secret) for line in lines)
+        ring._take(lines)
+        ring._file, ring._seen = path, seen
+        return ring
 
     @classmethod
     def create(cls, path: Path, *, entropy: Callable[[int], bytes] = os.urandom) -> "KeyRing":
         """Write a new key file (0600) with one key; an existing file is never overwritten."""
-        try:
-            _write_new(path, _HEADING + _new_line(entropy))
-        except FileExistsError as error:
-            raise KeyFileProblem(f"{path} exists already; a key file is never overwritten.") from error
-        except OSError as error:
-            raise KeyFileProblem(f"{path} cannot be written: {error.strerror}.") from error
+        key_file.create(path, entropy)
         return cls.load(path)
 
     @classmethod
-    def rotate(cls, path: Path, *, entropy: Callable[[int], bytes] = os.urandom) -> "KeyRing":
-        """Append a new active key; the old keys stay, since they still open what they sealed."""
-        text = _read_private(path, os.environ)
-        _parse(text, path)
-        # The new file is complete on disk before it takes the name; O_EXCL on the draft keeps a second rotation out.
-        draft = path.with_name(path.name + ".new")
-        try:
-            _write_new(draft, text.rstrip("\n") + "\n" + _new_line(entropy))
-            draft.replace(path)
-            _sync_directory(path.parent)
-        except FileExistsError as error:
-            raise KeyFileProblem(
-                f"{draft} is there: another rotation is running, or one broke off. If none runs, remove it."
-            ) from error
-        except OSError as error:
-            raise KeyFileProblem(f"{path} cannot be rotated: {error.strerror}.") from error
+    def rotate(cls, path: Path, *, entropy: Callable[[int], bytes] = os.urandom, waits: bool = False) -> "KeyRing":
+        """Append a key, which seals unless it waits; the old keys stay, since they still open what they sealed."""
+        key_file.append(path, entropy, waits=waits)
         return cls.load(path)
+
+    def rooted(self, sealed_root: bytes) -> "KeyRing":
+        """Return this ring with the root of digests that the database keeps; raises KeyProblem."""
+        table, column, row = _ROOT_PLACE
+        try:
+            root = self.open(sealed_root, table=table, column=column, row=row)
+        except KeyProblem as error:
+            raise type(error)(f"The key file does not belong to this database. {error}") from error
+        ring = KeyRing([("any", bytes(KEY_OCTETS))], entropy=self._entropy, root=root)
+        ring._keys, ring._active, ring._waiting = self._keys, self._active, self._waiting
+        ring._file, ring._seen = self._file, self._seen
+        return ring
+
+    def sealed_root(self) -> bytes:
+        """Seal the root of digests for the meta table."""
+        table, column, row = _ROOT_PLACE
+        return self.seal(self._root, table=table, column=column, row=row)
+
+    def refresh(self) -> None:
+        """Take up what was added to the key file; what was removed from it is known until the process ends."""
+        if self._file is None or (seen := _version(self._file)) == self._seen:
+            return
+        try:
+            lines = key_file.read(self._file)
+            known = {line.key_id for line in lines}
+            gone = [Line(key.key_id, key.secret) for key in self._keys.values() if key.key_id not in known]
+            self._take([*gone, *lines])
+        except KeyFileProblem:
+            return  # in the middle of being replaced by hand, say; what is known still opens
+        self._seen = seen
 
     @property
     def active_id(self) -> str:
         """The id of the key that seals."""
         return self._active.key_id
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The ids of the keys that open and don't seal yet."""
+        return self._waiting
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -148,9 +190,9 @@ class KeyRing:
 
     def seal(self, plain: bytes, *, table: str, column: str, row: int | str) -> bytes:
         """Encrypt for one place: version, id length, key id, key check, place check, nonce, ciphertext with tag."""
+        self.refresh()
         key, place = self._active, _place(table, column, row)
-        key_id = key.key_id.encode("ascii")
-        header = bytes((_VERSION, len(key_id))) + key_id + key.check + _place_check(key, place)
+        header = sealed_by(key.key_id) + key.check + _place_check(key, place)
         nonce = self._entropy(_NONCE_OCTETS)
         return header + nonce + key.cipher.encrypt(nonce, plain, header + place)
 
@@ -158,6 +200,9 @@ class KeyRing:
         """Decrypt what was sealed for this place; raises the KeyProblem that says what is wrong."""
         parts, place = _take_apart(sealed), _place(table, column, row)
         key = self._keys.get(parts.key_id)
+        if key is None:
+            self.refresh()  # another process may have begun to seal with a new one
+            key = self._keys.get(parts.key_id)
         if key is None:
             raise UnknownKeyProblem(
                 f"This value was sealed by key {parts.key_id!r}, which is not in the key file; restore that line."
@@ -168,10 +213,7 @@ class KeyRing:
             raise _diagnose(parts, key, place, f"{table}.{column} of row {row}") from error
 
     def digest(self, purpose: str, *parts: bytes) -> bytes:
-        """Keyed BLAKE2b of the parts, 16 octets; equal only for the same purpose, the same parts and the first key.
-
-        The first key and not the active one, so that a rotation changes no digest that is kept.
-        """
+        """Keyed BLAKE2b of the parts, 16 octets; equal only for the same purpose, parts and root."""
         base = self._digest_bases.get(purpose)
         if base is None:
             base = self._digest_bases[purpose] = self._digest_base(purpose)
@@ -182,12 +224,12 @@ class KeyRing:
         return state.digest()
 
     def mac(self, purpose: str, *parts: bytes) -> bytes:
-        """Return HMAC-SHA256 over the parts, 32 octets; under the first key, as a digest is."""
+        """Return HMAC-SHA256 over the parts, 32 octets; under the root of digests."""
         framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self._purpose_key(f"mac:{purpose}"), framed, "sha256")
 
     def canary(self) -> bytes:
-        """Seal a value for the meta table that only this ring opens, and that knows the first key."""
+        """Seal a value for the meta table that only this ring opens, and that knows the root of digests."""
         table, column, row = _CANARY_PLACE
         return self.seal(self.digest("canary"), table=table, column=column, row=row)
 
@@ -207,8 +249,7 @@ class KeyRing:
         return hashlib.blake2b(key=self._purpose_key(f"digest:{purpose}"), digest_size=_DIGEST_OCTETS)
 
     def _purpose_key(self, purpose: str) -> bytes:
-        first = next(iter(self._keys.values()))
-        return _derive(first.secret, purpose)
+        return _derive(self._root, purpose)
 
 
 def key_id_of(sealed: bytes) -> str:
@@ -216,11 +257,24 @@ def key_id_of(sealed: bytes) -> str:
     return _take_apart(sealed).key_id
 
 
+def sealed_by(key_id: str) -> bytes:
+    """Return the octets with which everything begins that a key has sealed."""
+    return bytes((_VERSION, len(key_id))) + key_id.encode("ascii")
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
 def _make_key(key_id: str, secret: bytes) -> _Key:
-    if not _KEY_ID.fullmatch(key_id):
+    if not KEY_ID.fullmatch(key_id):
         raise KeyFileProblem("A key id is 1 to 32 ASCII letters, digits, dots, dashes or underscores.")
-    if len(secret) != _KEY_OCTETS:
-        raise KeyFileProblem(f"Key {key_id!r} has {len(secret)} octets; a key has {_KEY_OCTETS}.")
+    if len(secret) != KEY_OCTETS:
+        raise KeyFileProblem(f"Key {key_id!r} has {len(secret)} octets; a key has {KEY_OCTETS}.")
     return _Key(
         key_id=key_id,
         secret=secret,
@@ -251,7 +305,7 @@ def _take_apart(sealed: bytes) -> _Sealed:
     header_end = checks + 2 * _CHECK_OCTETS
     nonce_end = header_end + _NONCE_OCTETS
     key_id = sealed[2:checks].decode("ascii", errors="replace")
-    if sealed[:1] != bytes((_VERSION,)) or not _KEY_ID.fullmatch(key_id) or len(sealed) < nonce_end + _TAG_OCTETS:
+    if sealed[:1] != bytes((_VERSION,)) or not KEY_ID.fullmatch(key_id) or len(sealed) < nonce_end + _TAG_OCTETS:
         raise TamperedProblem("This is not a sealed value: it was cut off, changed, or written by something else.")
     return _Sealed(
         header=sealed[:header_end],
@@ -272,58 +326,3 @@ def _diagnose(parts: _Sealed, key: _Key, place: bytes, where: str) -> KeyProblem
     if not hmac.compare_digest(parts.place_check, _place_check(key, place)):
         return MovedRowProblem(f"The value in {where} was sealed for another place; it was moved or copied there.")
     return TamperedProblem(f"The value in {where} was changed after it was sealed.")
-
-
-def _read_private(path: Path, environ: Mapping[str, str]) -> str:
-    try:
-        return read_private(path, environ).decode("ascii")
-    except AbsentFileProblem as error:
-        raise KeyFileProblem(f"{error}; restore it, or for a new database run radiusd-mfa init.") from error
-    except PrivateFileProblem as error:
-        raise KeyFileProblem(str(error)) from error
-    except UnicodeDecodeError as error:
-        # Not chained: the message would show octets of the file.
-        raise KeyFileProblem(f"{path} is not a key file: it holds octet {error.start + 1} that is not ASCII.") from None
-
-
-def _parse(text: str, path: Path) -> list[tuple[str, bytes]]:
-    keys: list[tuple[str, bytes]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            key_id, encoded = words
-            secret = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
-            # Not chained: the message could show a part of a key.
-            raise KeyFileProblem(f"{path} line {number} is not: <key id> <base64 of 32 octets>.") from None
-        if not _KEY_ID.fullmatch(key_id) or len(secret) != _KEY_OCTETS:
-            raise KeyFileProblem(f"{path} line {number} is not: <key id> <base64 of 32 octets>.")
-        keys.append((key_id, secret))
-    if not keys:
-        raise KeyFileProblem(f"{path} holds no key; restore it from your copy.")
-    return keys
-
-
-def _new_line(entropy: Callable[[int], bytes]) -> str:
-    # The id is chance and not a count, so that two files never use one id for two keys by habit.
-    return f"{entropy(4).hex()} {base64.b64encode(entropy(_KEY_OCTETS)).decode('ascii')}\n"
-
-
-def _write_new(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    # Without it the name may be gone after a power cut, and with it every seed.
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

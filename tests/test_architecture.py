@@ -17,7 +17,8 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "core": set(),
     "radius": set(),
     "private_files": set(),
-    "keys": {"private_files"},
+    "key_file": {"private_files"},
+    "keys": {"key_file"},
     "passwords": set(),
     "config_values": set(),
     "config_delivery": {"config_values"},
@@ -32,7 +33,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "server": {"radius", "usecases", "core", "config", "passwords"},
     # What is kept in a file for the use cases.
     "high_water": {"usecases"},
-    "app": {"config", "delivery", "high_water", "keys", "passwords", "radius", "server", "store", "usecases"},
+    "app": {"config", "delivery", "high_water", "key_file", "keys", "passwords", "radius", "server", "store", "usecases"},
     # `try` and `demo` ask as a NAS does, and show packets.
     "cli": {"app", "config", "core", "portal", "radius", "server", "usecases"},
     "portal": {"app", "config", "core", "usecases"},
@@ -47,6 +48,7 @@ _STORED: Final = (
     "books",
     "portal_ports",
     "audit_ports",
+    "key_ports",
 )
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {

@@ -1,6 +1,7 @@
 """The key ring against ATTACKS 22 and 29: nothing opens elsewhere, and no key is readable by others."""
 
 import base64
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radiusd_mfa.key_file import KeyFile
 from radiusd_mfa.keys import (
     KeyFileProblem,
     KeyProblem,
@@ -292,7 +294,101 @@ def test_a_key_file_without_a_last_newline_is_rotated_whole(tmp_path: Path) -> N
 
 def test_two_rotations_at_once_are_refused(tmp_path: Path) -> None:
     path = key_file(tmp_path / "keys", line(OLD))
-    (tmp_path / "keys.new").touch()
-    with pytest.raises(KeyFileProblem, match="another rotation"):
-        KeyRing.rotate(path)
+    with (tmp_path / "keys.new").open("w") as draft:
+        fcntl.flock(draft, fcntl.LOCK_EX)
+        with pytest.raises(KeyFileProblem, match="another process"):
+            KeyRing.rotate(path)
     assert KeyRing.load(path).ids == ("old",)
+
+
+def test_what_a_killed_rotation_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", line(OLD))
+    (tmp_path / "keys.new").write_text("half a key and more than will be written here " * 100)
+    assert KeyRing.rotate(path).ids[0] == "old"
+    assert not (tmp_path / "keys.new").exists()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_key_that_waits_opens_and_does_not_seal(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", line(OLD), f"{line(NEW)} next")
+    ring = KeyRing.load(path)
+    assert (ring.ids, ring.active_id, ring.waiting) == (("old", "new"), "old", ("new",))
+    assert ring.open(sealed_seed(KeyRing([NEW])), table="method", column="seed", row=7) == SEED
+    KeyFile(path, os.urandom).activate()
+    ring.refresh()
+    assert (ring.active_id, ring.waiting) == ("new", ())
+
+
+@pytest.mark.parametrize("more", ["nxt", "next next", "next x", "# next"])
+def test_nothing_else_stands_behind_a_key(tmp_path: Path, more: str) -> None:
+    with pytest.raises(KeyFileProblem, match="line 1"):
+        KeyRing.load(key_file(tmp_path / "keys", f"{line(OLD)} {more}"))
+
+
+def test_a_file_whose_keys_all_wait_is_none(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileProblem, match="no key that seals"):
+        KeyRing.load(key_file(tmp_path / "keys", f"{line(OLD)} next"))
+
+
+def test_the_last_key_that_seals_is_never_removed(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", line(OLD), f"{line(NEW)} next")
+    with pytest.raises(KeyFileProblem, match="no key that seals"):
+        KeyFile(path, os.urandom).remove("old")
+    assert KeyRing.load(path).ids == ("old", "new")
+
+
+def test_a_ring_in_use_opens_and_seals_by_a_key_that_another_process_made(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", line(OLD))
+    opens, seals = KeyRing.load(path), KeyRing.load(path)
+    elsewhere = KeyRing.rotate(path)
+    assert opens.open(sealed_seed(elsewhere), table="method", column="seed", row=7) == SEED
+    assert key_id_of(sealed_seed(seals)) == elsewhere.active_id
+
+
+def test_a_ring_in_use_keeps_what_it_knows_when_the_file_is_spoilt(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", line(OLD))
+    ring = KeyRing.load(path)
+    sealed = sealed_seed(ring)
+    for text in ("no key file", "", f"{line(OLD)}\n{line(OLD)}\n"):
+        path.write_text(text)
+        assert key_id_of(sealed_seed(ring)) == "old"
+        with pytest.raises(UnknownKeyProblem):
+            ring.open(sealed_seed(KeyRing([NEW])), table="method", column="seed", row=7)
+    path.unlink()
+    assert ring.open(sealed, table="method", column="seed", row=7) == SEED
+
+
+def test_digests_outlive_the_first_key_by_the_root_that_the_database_keeps() -> None:
+    root = KeyRing([OLD, NEW]).sealed_root()
+    ring = KeyRing([NEW]).rooted(root)
+    assert ring.digest("request", b"x") == KeyRing([OLD]).digest("request", b"x")
+    assert ring.mac("seal", b"x") == KeyRing([OLD]).mac("seal", b"x")
+    ring.check_canary(KeyRing([OLD, NEW]).canary())
+    assert ring.digest("request", b"x") != KeyRing([NEW]).digest("request", b"x")
+
+
+def test_a_root_of_another_database_is_refused() -> None:
+    with pytest.raises(UnknownKeyProblem, match="does not belong to this database"):
+        KeyRing([NEW]).rooted(KeyRing([OLD]).sealed_root())
+
+
+def test_a_mac_depends_on_purpose_on_each_part_and_on_the_key() -> None:
+    ring = KeyRing([OLD])
+    macs = {
+        ring.mac("seal", b"ab", b"c"),
+        ring.mac("seal", b"a", b"bc"),
+        ring.mac("seal", b"abc"),
+        ring.mac("other", b"ab", b"c"),
+        KeyRing([NEW]).mac("seal", b"ab", b"c"),
+    }
+    assert (len(macs), {len(mac) for mac in macs}) == (5, {32})
+
+
+def test_a_key_that_was_removed_can_be_put_back_and_does_not_seal(tmp_path: Path) -> None:
+    path = key_file(tmp_path / "keys", "# mine", line(OLD), line(NEW))
+    file = KeyFile(path, os.urandom)
+    file.remove("old")
+    assert KeyRing.load(path).ids == ("new",)
+    file.put_back()
+    assert (KeyRing.load(path).ids, KeyRing.load(path).active_id) == (("old", "new"), "new")
+    assert "# mine" in path.read_text()

@@ -62,6 +62,7 @@ LINES = {
     "audit verify": ("audit", "verify"),
     "audit prune": ("audit", "prune", "--before", "365d", "--yes"),
     "keys status": ("keys", "status"),
+    "keys rotate": ("keys", "rotate"),
     "db status": ("db", "status"),
     "db upgrade": ("db", "upgrade"),
 }
@@ -80,6 +81,7 @@ OWN_TESTS = {
     "policy presets",
     "audit export",
     "db accept-restore",
+    "keys remove",
 }
 USERS = '{"username": "%s", "password": "p", "totp_secret": "GEZDGNBVGY3TQOJQ"}\n'
 EVERY = pytest.mark.parametrize("name", LINES)
