@@ -29,7 +29,7 @@ def profile() -> None:
     """Say what an Access-Accept carries: VLANs, filters, addresses, vendor attributes."""
 
 
-@profile.command("set", persons=True, example="radiusd-mfa profile set ops --role admin --surface vpn admins.txt")
+@profile.command("set", example="radiusd-mfa profile set ops --role admin --surface vpn admins.txt")
 @click.argument("team", type=LABEL)
 @_ROLE
 @_SURFACE
@@ -41,9 +41,8 @@ def put(session: Session, team: str, role: str | None, surface: str | None, file
     Every line is checked by the dictionaries, as: Filter-Id = "staff"
     """
     app = session.open()
-    actor = session.actor(app)
     wanted = StoredProfile(team, role, surface, _checked(_text(file), app))
-    granted(profiles.put(wanted, store=app.administration, clock=app.clock, actor=actor))
+    granted(profiles.put(wanted, store=app.administration, clock=app.clock))
     emit(session, _described(wanted), lambda: _tell(wanted))
 
 
@@ -60,7 +59,7 @@ def every(session: Session, team: str | None) -> None:
     emit(session, [_described(each) for each in found], lambda: table(headings, rows, empty=empty))
 
 
-@profile.command("remove", persons=True, example="radiusd-mfa profile remove ops --role admin --surface vpn")
+@profile.command("remove", example="radiusd-mfa profile remove ops --role admin --surface vpn")
 @click.argument("team", type=LABEL)
 @_ROLE
 @_SURFACE
@@ -68,8 +67,7 @@ def every(session: Session, team: str | None) -> None:
 def remove(session: Session, team: str, role: str | None, surface: str | None) -> None:
     """Remove the profile for exactly this role and surface."""
     app = session.open()
-    actor = session.actor(app)
-    granted(profiles.remove(team, role=role, surface=surface, store=app.administration, clock=app.clock, actor=actor))
+    granted(profiles.remove(team, role=role, surface=surface, store=app.administration, clock=app.clock))
     document = {"removed": {"team": team, "role": role, "surface": surface}}
     emit(session, document, lambda: say(f"The profile of {team} for {audience(role, surface)} is removed."))
 

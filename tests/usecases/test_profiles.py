@@ -29,16 +29,18 @@ def test_only_the_profile_for_exactly_that_role_and_surface_is_removed(world: Wo
     assert profiles.every("ops", **world.needs) == []
 
 
-def test_profiles_need_the_permission_to_write_policies(world: World, refuses: Refuses) -> None:
+def test_not_even_an_owner_says_what_a_device_is_told(world: World, refuses: Refuses) -> None:
     teams.add("ops", plan="mfa", **world.needs)
     user, _, _ = world.enrolled("anna")
-    teams.add_member("ops", user, role="admin", **world.needs)
+    teams.add_member("ops", user, role="owner", **world.needs)
     anna = Person(world.user_id(user), "anna")
     wanted = StoredProfile("ops", None, None, STAFF)
-    refuses(profiles.put(wanted, **world.needs, actor=anna), "lacks policy.write in team ops")
+    refuses(profiles.put(wanted, **world.needs, actor=anna), "Only the operator")
+    refuses(profiles.remove("ops", role=None, surface=None, **world.needs, actor=anna), "Only the operator")
     refuses(profiles.every(None, **world.needs, actor=anna), "Only the operator")
     assert profiles.every("ops", **world.needs, actor=anna) == []
     assert [row[0] for row in world.audit("profile-set")] == ["refused"]
+    assert [row[0] for row in world.audit("profile-remove")] == ["refused"]
 
 
 def test_a_team_that_there_is_not_is_refused(world: World, refuses: Refuses) -> None:
