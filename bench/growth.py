@@ -34,7 +34,7 @@ OUTSTANDING: Final = 32
 def main() -> None:
     """Measure PostgreSQL, then SQLite."""
     given = options(__doc__, users=(1_000_000, "of the large server"), rounds=(10, "rounds of 2,000 sign-ins"))
-    users, rounds = (20_000, 2) if given.quick else (given.users, given.rounds)
+    users, rounds = (20_000, 1) if given.quick else (given.users, given.rounds)
     settings = {"users": [SMALL, users], "rounds": rounds, "workers": given.workers}
     with reporting("growth", given.out, **settings) as report, scratch() as directory:
         with _on_postgresql(directory, report) as cluster:

@@ -1,6 +1,6 @@
 """Whether the time of a Reject tells its reason: latencies by reason, and a rank test of each against the others.
 
-Usage: reject_latency.py [--requests N] [--reject-delay SECONDS] [--rate PER_SECOND]
+Usage: python -m bench.reject_latency [--requests N] [--reject-delay SECONDS] [--rate PER_SECOND] [--quick]
 
 One daemon in this process on a throw-away SQLite file, argon2id as in production, one client on the loopback. Requests
 of all reasons come mixed, at an even rate. Mann-Whitney's U of each reason against all others together, with ties and
@@ -44,7 +44,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2_000)
     parser.add_argument("--reject-delay", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=5.0)
+    parser.add_argument("--quick", action="store_true", help="120 requests: shows that it runs")
     given = parser.parse_args()
+    if given.quick:
+        given.requests = 120
     with tempfile.TemporaryDirectory() as directory, serving(Path(directory), given) as address:
         latencies = measure(address, given.requests, given.rate)
     report(latencies)

@@ -1,14 +1,15 @@
 """Sign-ins a second and their latency in closed loop, beside FreeRADIUS with and without the same duties.
 
 1, 32 and 256 outstanding with a cheap hash, 1, 2 and 32 with argon2id and bcrypt 10, on SQLite and PostgreSQL; medians
-of three rounds, in which all servers take turns. `--workers` is for PostgreSQL. P1, P2, P3, P4, P5.
+of three rounds, in which all servers take turns. `--workers` is for PostgreSQL, `--sqlite-workers` for SQLite. P1, P2,
+P3, P4, P5.
 
 Usage: python -m bench.sign_ins [--quick] [--out DIRECTORY] [--workers N]
 """
 
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -73,15 +74,22 @@ def argon2_alone(threads: int, seconds: float) -> float:
 
 def main() -> None:
     """Measure all jobs in turn, three times."""
-    given = options(__doc__, rounds=(3, "rounds"), seconds=(4.0, "of each run"), users=(100_000, "with a cheap hash"))
+    given = options(
+        __doc__,
+        rounds=(3, "rounds"),
+        seconds=(4.0, "of each run"),
+        users=(100_000, "with a cheap hash"),
+        sqlite_workers=(1, "passed to serve on SQLite, which lets one write at a time"),
+    )
     rounds, seconds, users = (1, 1.5, 20_000) if given.quick else (given.rounds, given.seconds, given.users)
     populations = [accounts.cheap(users), accounts.argon2id(3000), accounts.bcrypt10(3000)]
-    settings = {"users": users, "seconds": seconds, "rounds": rounds, "workers": given.workers}
+    workers = {"postgresql": given.workers, "sqlite": given.sqlite_workers}
+    settings = {"users": users, "seconds": seconds, "rounds": rounds, "workers": workers}
     with reporting("sign_ins", given.out, **settings) as report, ExitStack() as stack:
         directory = stack.enter_context(scratch())
         cluster = stack.enter_context(postgresql(directory))
         report.versions["postgresql"] = cluster.version
-        jobs = _our_jobs(stack, directory, cluster, populations, given.workers, report)
+        jobs = _our_jobs(stack, directory, cluster, populations, workers, report)
         if freeradius.PROGRAM:
             jobs += _their_jobs(stack, directory, cluster, populations)
         else:
@@ -129,7 +137,7 @@ def _our_jobs(
     directory: Path,
     cluster: PostgreSql,
     populations: list[Population],
-    workers: int | None,
+    workers: Mapping[str, int | None],
     report: Report,
 ) -> list[Job]:
     places = {
@@ -141,8 +149,7 @@ def _our_jobs(
         place.init()
         place.take_over(*populations)
         report.add(f"import, {database}", {"imports": place.imports}, "imports", who="import", database=database)
-        # SQLite has one writer: several workers would only wait for each other.
-        server = stack.enter_context(place.serving(workers=workers if database == "postgresql" else None))
+        server = stack.enter_context(place.serving(workers=workers[database]))
         others = {"postgresql": cluster.pid} if database == "postgresql" else {}
         for population in populations:
             subject = Subject("radiusd-mfa", server, Ledger(population, OURS), others)

@@ -109,12 +109,12 @@ class Bench:
         self.spent: dict[str, float] = {}
         self.next_user = 0
 
-    def run(self, size: int) -> dict[str, float]:
+    def run(self, size: int, rounds: int = ROUNDS) -> dict[str, float]:
         """Return CPU microseconds a sign-in by stage, for batches of this size."""
         self.spent = {}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             self._batch([self._datagram() for _ in range(size)])
-        return {stage: seconds / (ROUNDS * size) * 1e6 for stage, seconds in self.spent.items()}
+        return {stage: seconds / (rounds * size) * 1e6 for stage, seconds in self.spent.items()}
 
     def _batch(self, datagrams: list[Datagram]) -> None:
         at = time.time()
@@ -168,11 +168,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", nargs="?")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="three batches of each size")
     given = parser.parse_args()
+    rounds = 3 if given.quick else ROUNDS
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(given.url or f"sqlite:///{directory}/bench.sqlite3", ROUNDS * (sum(BATCHES) + BATCHES[-1]) + 10)
-        bench.run(BATCHES[-1])  # warm
-        figures = {size: bench.run(size) for size in BATCHES}
+        bench.run(BATCHES[-1], rounds)  # warm
+        figures = {size: bench.run(size, rounds) for size in BATCHES}
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}")
     stages = list(figures[BATCHES[0]])
     print("CPU us a sign-in".ljust(18) + "".join(f"batch {size}".rjust(12) for size in BATCHES))

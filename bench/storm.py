@@ -35,7 +35,7 @@ def main() -> None:
     given = options(__doc__, users=(10_000, "users"), span=(60.0, "seconds within which they come"))
     users, span = (400, 3.0) if given.quick else (given.users, given.span)
     settings = {"users": users, "span": span, "timeout": TIMEOUT, "tries": TRIES, "workers": given.workers}
-    people = accounts.argon2id(users, passwords=users)
+    people = accounts.argon2id(users, passwords=users, period=10 if given.quick else 30)
     with reporting("storm", given.out, **settings) as report, ExitStack() as stack:
         directory = stack.enter_context(scratch())
         cluster = stack.enter_context(postgresql(directory))

@@ -60,12 +60,12 @@ def cheap(size: int, period: int = 30) -> Population:
     return Population("cheap", size, 1000, period)
 
 
-def argon2id(size: int, *, passwords: int = 1000) -> Population:
+def argon2id(size: int, *, passwords: int = 1000, period: int = 30) -> Population:
     """Users whose passwords are argon2id at the cost that the project makes; 13 ms each when made for the first time.
 
     Where a cache of passwords is measured, every user needs one's own: a hash that two users share would be found.
     """
-    return Population("argon", size, passwords)
+    return Population("argon", size, passwords, period)
 
 
 def bcrypt10(size: int) -> Population:
