@@ -91,6 +91,8 @@ class AuditSeals:
             if not rows or not self._append(last, rows, now):
                 return sealed
             sealed += len(rows)
+            if len(rows) < BATCH:
+                return sealed  # what came meanwhile can wait: under load a seal for each row or two would never end
 
     def identity(self) -> str:
         """See `AuditChain.identity`; drawn when it is asked for first, and kept for good."""

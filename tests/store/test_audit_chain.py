@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
@@ -231,6 +233,23 @@ def test_many_rows_are_sealed_in_batches(world: World, chain: AuditSeals, monkey
     assert chain.seal(NOW) == 10
     shown = verified(chain)
     assert (shown.is_intact, shown.rows, shown.seals) == (True, 10, 3)
+
+
+def test_what_comes_while_it_seals_waits_for_the_next_seal(
+    world: World, chain: AuditSeals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would seal row by row for as long as sign-ins come, and take from them what that costs."""
+    late = iter("bcdef")
+    append = chain._append
+
+    def appended(*arguments: Any) -> bool:
+        done = append(*arguments)
+        record(world, [*islice(late, 1)])
+        return done
+
+    monkeypatch.setattr(chain, "_append", appended)
+    record(world, "a")
+    assert [chain.seal(NOW) for _ in range(3)] == [1, 1, 1]
 
 
 def test_the_work_of_sealing_is_cut_into_slices(world: World, database: Database, keys: KeyRing) -> None:
