@@ -33,6 +33,7 @@ class HighWater:
         said = {"seal": mark.seal_id, "mac": mark.mac.hex(), "row": mark.last_id, "at": mark.sealed_at}
         # Other processes keep the same file: the marks of other databases are theirs, and are read anew.
         document = self._read() | {identity: said}
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile("w", dir=self._path.parent, prefix=self._path.name, delete=False) as file:
             try:
                 json.dump(document, file)

@@ -46,9 +46,10 @@ def upgrade_(session: Session) -> None:
 
 @db.command("accept-restore", example="radiusd-mfa db accept-restore --yes")
 @click.option("--keep-backup-codes", is_flag=True, help="Leave unused backup codes good: those used since are too.")
+@click.option("--even-unseen", is_flag=True, help="Also on a machine that has never seen the database that is lost.")
 @click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
 @with_session
-def accept_restore(session: Session, keep_backup_codes: bool, yes: bool) -> None:
+def accept_restore(session: Session, keep_backup_codes: bool, even_unseen: bool, yes: bool) -> None:
     """Take a database that is older than this machine has seen it, with everything spent that may have been."""
     app = session.open()
     if not yes:
@@ -58,6 +59,7 @@ def accept_restore(session: Session, keep_backup_codes: bool, yes: bool) -> None
     accepted = granted(
         restore.accept(
             keep_backup_codes=keep_backup_codes,
+            even_unseen=even_unseen,
             chain=app.audit_chain,
             marks=app.marks,
             store=app.administration,
@@ -69,10 +71,10 @@ def accept_restore(session: Session, keep_backup_codes: bool, yes: bool) -> None
 
 
 def _described(accepted: Accepted) -> dict[str, object]:
-    mark, last, voided = accepted.loss.mark, accepted.loss.last, accepted.voided
+    loss, voided = accepted.loss, accepted.voided
     return {
-        "seen": {"row": mark.last_id, "at": timestamp(mark.sealed_at)},
-        "left": {"row": last.last_id, "at": timestamp(last.sealed_at)} if last else None,
+        "seen": {"row": loss.mark.last_id, "at": timestamp(loss.mark.sealed_at)} if loss else None,
+        "left": {"row": loss.last.last_id, "at": timestamp(loss.last.sealed_at)} if loss and loss.last else None,
         "methods": voided.methods,
         "backup_codes": voided.backup_codes,
         "links": voided.links,
@@ -82,8 +84,8 @@ def _described(accepted: Accepted) -> dict[str, object]:
 
 def _tell(accepted: Accepted) -> None:
     voided = accepted.voided
-    since = timestamp(accepted.loss.last.sealed_at) if accepted.loss.last else "its beginning"
-    say(f"The database is accepted as it was at {since}.")
+    since = timestamp(accepted.loss.last.sealed_at) if accepted.loss and accepted.loss.last else None
+    say(f"The database is accepted as it was at {since}." if since else "The database is accepted as it is.")
     properties(
         [
             ("authenticators whose codes until now are spent", voided.methods),
@@ -92,4 +94,4 @@ def _tell(accepted: Accepted) -> None:
             ("mails and messages that are given up", voided.deliveries),
         ]
     )
-    say("What was changed since then is undone: look whom you disabled, removed or gave a new password meanwhile.")
+    say("What was changed after the backup is undone: look whom you disabled, removed or gave a new password since.")

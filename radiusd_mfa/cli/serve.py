@@ -2,18 +2,25 @@
 
 import gc
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import click
 
-from radiusd_mfa.app import App
+from radiusd_mfa.app import FAULTS, UNUSABLE, App
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
-from radiusd_mfa.config import Endpoint
+from radiusd_mfa.config import Config, ConfigProblem, Endpoint
+from radiusd_mfa.server.succession import Incumbent, RenewalProblem, Succession
 from radiusd_mfa.server.udp import Listener, ListenProblem
 from radiusd_mfa.server.workers import Parent, bind
+
+_log: Final = logging.getLogger(__name__)
+_BOUND: Final = ("listen", "workers")
+"""Settings that a reload leaves as they are: the sockets stay."""
 
 
 @click.command(cls=Command, example="radiusd-mfa serve --listen 127.0.0.1:1812 --workers 2")
@@ -23,8 +30,10 @@ from radiusd_mfa.server.workers import Parent, bind
 def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> None:
     """Answer RADIUS requests until SIGTERM or Ctrl-C.
 
-    Prints one line when it is ready. SIGTERM finishes what was taken, at most 5 seconds.
+    Prints one line when it is ready. SIGTERM finishes what was taken, at most 5 seconds. SIGHUP reads the settings
+    and the key file anew; if anything is wrong with them, it says so in the log and goes on as before.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to reload
     config = session.config
     endpoints = [_endpoint(text) for text in listen] or config.listen
     app = session.open()  # what can't work is said before anything is started
@@ -44,25 +53,58 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
     if len(sockets) == 1:
         _serve(session, sockets[0], ready)
     else:
-        sys.exit(Parent(sockets, partial(_serve_as_worker, session, len(sockets))).run(ready))
+        parent = Parent(sockets, partial(_serve, session, workers=len(sockets)), partial(_reloads, session))
+        sys.exit(parent.run(ready))
 
 
-def _serve(session: Session, listeners: Sequence[Listener], ready: Callable[[], None]) -> None:
+def _serve(session: Session, listeners: Sequence[Listener], ready: Callable[[], None], *, workers: int = 1) -> None:
+    """Serve until SIGTERM, with a share of the hash threads where there are other workers."""
+    first = _incumbent(session, listeners, workers)
+    gc.freeze()  # what exists now stays: a full collection need not look at it for every thousandth sign-in
+    Succession(first, partial(_renewed, session, listeners, workers)).run(ready)
+
+
+def _incumbent(session: Session, listeners: Sequence[Listener], workers: int) -> Incumbent:
+    session.narrow(hash_threads=max(1, session.config.hash_threads // workers))
     app = App.open(session.config, profile=session.profile)
     try:
-        daemon = app.daemon_on(listeners)
-        daemon.stop_on_signals()
-        gc.freeze()  # what exists now stays: a full collection need not look at it for every thousandth sign-in
-        daemon.run(ready=ready)
-    finally:
+        app.refuse_loss()
+        return Incumbent(app.daemon_on(listeners), app.leave, app.close)
+    except BaseException:
         app.close()
+        raise
 
 
-def _serve_as_worker(session: Session, workers: int, listeners: Sequence[Listener], ready: Callable[[], None]) -> None:
-    """Serve with this worker's share of the hash threads."""
-    threads = max(1, session.config.hash_threads // workers)
-    session.narrow(hash_threads=threads)
-    _serve(session, listeners, ready)
+def _renewed(session: Session, listeners: Sequence[Listener], workers: int) -> Incumbent:
+    """Open a daemon with what the settings say now."""
+    before = session.config
+    try:
+        _tell_what_stays(before, session.reload())
+        made = _incumbent(session, listeners, workers)
+    except ConfigProblem as problem:
+        raise RenewalProblem(problem.problems) from problem
+    except (*UNUSABLE, *FAULTS, OSError) as problem:
+        session.restore(before)
+        raise RenewalProblem((str(problem),)) from problem
+    logging.getLogger().setLevel(session.config.log_level.upper())
+    return made
+
+
+def _reloads(session: Session) -> bool:
+    """Read the settings anew, for the workers that are started later; False if there is something wrong with them."""
+    try:
+        session.reload()
+    except ConfigProblem as problem:
+        for sentence in problem.problems:
+            _log.error("not reloaded, the settings stay as they were: %s", sentence)
+        return False
+    return True
+
+
+def _tell_what_stays(before: Config, after: Config) -> None:
+    for name in _BOUND:
+        if getattr(before, name) != getattr(after, name):
+            _log.warning("%s has changed; that takes a restart", name)
 
 
 def _endpoint(text: str) -> Endpoint:

@@ -62,6 +62,15 @@ class Session:
             self._config = Config.load(self.config_file, os.environ)
         return self._config
 
+    def reload(self) -> Config:
+        """Read the settings anew; raises ConfigProblem, and then those of before stay."""
+        self._config = Config.load(self.config_file, os.environ)
+        return self._config
+
+    def restore(self, config: Config) -> None:
+        """Take settings back that turned out not to work."""
+        self._config = config
+
     def narrow(self, **settings: Any) -> None:  # noqa: ANN401 - any setting
         """Replace settings for this process."""
         self._config = replace(self.config, **settings)

@@ -7,7 +7,6 @@ import heapq
 import logging
 import os
 import selectors
-import signal
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,6 +95,7 @@ class Daemon:
         self._numbers = count()
         self._looked = monotonic()
         self._stopping = Event()
+        self._succeeded = False
         self._pipeline = Pipeline(
             store=parts.sign_ins,
             sign_in=parts.sign_in,
@@ -114,8 +114,11 @@ class Daemon:
         """Where it listens, as `host:port`."""
         return [listener.shown for listener in self._listeners]
 
-    def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve; `ready` is called once, when a packet would be answered. Raises StoreFault if there is no database."""
+    def run(self, ready: Callable[[], None] = lambda: None) -> bool:
+        """Serve; `ready` is called once, when a packet would be answered. Raises StoreFault if there is no database.
+
+        True: it was told to stand down, and what it has taken is still to be finished.
+        """
         self.refresh()
         refresher = Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
         refresher.start()
@@ -127,31 +130,37 @@ class Daemon:
             selector.register(self._wake, selectors.EVENT_READ)
             ready()
             self._serve(selector)
+            if self._succeeded:
+                return True
             self._turn(selector, patience=0.0)  # what has arrived by now is taken too
-            for listener in self._listeners:
-                selector.unregister(listener.socket)
-            self._finish(selector)
-        self._close()
+        self.finish()
+        for listener in self._listeners:
+            listener.close()
         refresher.join(timeout=REFRESH)
+        return False
+
+    def stand_down(self) -> None:
+        """End `run` at once, for another one on the same sockets; `finish` is then to be called, in any thread."""
+        self._succeeded = True
+        self.stop()
+
+    def finish(self) -> None:
+        """Finish what was taken, within 5 seconds."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake, selectors.EVENT_READ)
+            until = monotonic() + PATIENCE
+            while not (self._pipeline.idle and not self._late) and (left := until - monotonic()) > 0:
+                self._turn(selector, left)
+        self._pool.close(timeout=1.0)
 
     def stop(self) -> None:
         """Take nothing more, finish what was taken, and end `run`. Safe in a signal handler and in any thread."""
         self._stopping.set()
         os.eventfd_write(self._wake, 1)
 
-    def stop_on_signals(self) -> None:
-        """End on SIGTERM and SIGINT; for the main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self.stop())
-
     def _serve(self, selector: selectors.BaseSelector) -> None:
         while not self._stopping.is_set():
             self._turn(selector)
-
-    def _finish(self, selector: selectors.BaseSelector) -> None:
-        until = monotonic() + PATIENCE
-        while not (self._pipeline.idle and not self._late) and (left := until - monotonic()) > 0:
-            self._turn(selector, left)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
         if self._pipeline.has_time:
@@ -257,12 +266,9 @@ class Daemon:
             try:
                 complaint = self._seal(time())
             except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may do better
-                complaint = f"the audit log is not sealed: {fault}"
+                complaint = (
+                    f"the seals over the audit log, or the mark of how far they are, could not be written: {fault}"
+                )
             if complaint and monotonic() >= quiet_until:
                 _log.error("%s", complaint)
                 quiet_until = monotonic() + TIDY
-
-    def _close(self) -> None:
-        self._pool.close(timeout=1.0)
-        for listener in self._listeners:
-            listener.close()

@@ -72,11 +72,17 @@ def _steer(one: socket.socket, workers: int) -> None:
 
 
 class Parent:
-    """Starts the workers, starts them again, and stops them."""
+    """Starts the workers, starts them again, has them reload, and stops them.
 
-    def __init__(self, sockets: Sequence[Sequence[Listener]], serve: Serve) -> None:
+    `reloads` says on SIGHUP whether there is something to be reloaded by them.
+    """
+
+    def __init__(
+        self, sockets: Sequence[Sequence[Listener]], serve: Serve, reloads: Callable[[], bool] = lambda: False
+    ) -> None:
         self._sockets = sockets
         self._serve = serve
+        self._reloads = reloads
         self._workers: dict[int, int] = {}
         """Number of the worker by process id."""
         self._stopping = False
@@ -85,6 +91,7 @@ class Parent:
         """Return the exit code, after all workers have ended; `ready` is called once, when all of them are."""
         for number in _STOPS:
             signal.signal(number, lambda _number, _frame: self._stop())
+        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
         waiting = [self._start(number) for number in range(len(self._sockets))]
         became = [_became_ready(descriptor) for descriptor in waiting]
         if all(became):
@@ -149,6 +156,10 @@ class Parent:
                 self._fork(number, ready=lambda: None)
         return int(failed)
 
+    def _reload(self) -> None:
+        if not self._stopping and self._reloads():
+            self._signal(signal.SIGHUP)
+
     def _stop(self) -> None:
         self._stopping = True
         self._signal(signal.SIGTERM)
@@ -175,6 +186,7 @@ def _become_child(parent: int) -> None:
     # The parent's handler would signal the other workers, and let this one go on.
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it has just been started with what there is to know
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before it could be asked for
         os._exit(1)

@@ -35,6 +35,12 @@ def is_transient(fault: StoreFault) -> bool:
     return getattr(original, "sqlstate", None) in _TRANSIENT
 
 
+def was_locked_out(fault: StoreFault) -> bool:
+    """Whether PostgreSQL gave up waiting for a lock: lock_not_available, or deadlock_detected."""
+    original = getattr(fault.__cause__, "orig", fault.__cause__)
+    return getattr(original, "sqlstate", None) in ("55P03", "40P01")
+
+
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite database, None for any other."""
     parts = make_url(url)

@@ -6,11 +6,13 @@ An upgrade is one transaction on both databases: killed between two statements, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.database import Database, was_locked_out
+from radiusd_mfa.usecases.ports import StoreFault
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _KNOWN: Final = ("0001", "0002", "0003", "0004", "0005")
@@ -18,6 +20,11 @@ _KNOWN: Final = ("0001", "0002", "0003", "0004", "0005")
 _TABLE: Final = "alembic_version"
 _UPGRADE_LOCK: Final = 7_210_813
 """Any number that nothing else locks: two nodes that upgrade at once do it one after the other."""
+PATIENCE: Final = 1.0
+"""Seconds to wait for a table on PostgreSQL: whoever comes after waits behind, and sign-ins give up after 1.5 s."""
+_TRIES: Final = 30
+_REST: Final = 0.5
+"""Seconds in which those go ahead who waited behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,20 @@ def schema_status(database: Database) -> SchemaStatus:
 
 def upgrade(database: Database) -> SchemaStatus:
     """Run what is pending in one transaction and return what was found; a newer schema is left as it is."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _upgrade(database)
+        except StoreFault as fault:
+            if not was_locked_out(fault):
+                raise
+            sleep(_REST)
+    return _upgrade(database)
+
+
+def _upgrade(database: Database) -> SchemaStatus:
     with database.writing() as connection:
         if database.dialect == "postgresql":
+            connection.execute(text(f"SET LOCAL lock_timeout = '{int(PATIENCE * 1000)}ms'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
         found = _status(connection)
         if found.pending:

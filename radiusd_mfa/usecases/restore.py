@@ -37,7 +37,8 @@ class Loss:
 class Accepted:
     """A database that was accepted as it is."""
 
-    loss: Loss
+    loss: Loss | None
+    """None: this machine has seen no more of it."""
     voided: Voided
 
 
@@ -74,17 +75,25 @@ def set_mark(*, chain: AuditChain, marks: Marks) -> None:
 def accept(
     *,
     keep_backup_codes: bool,
+    even_unseen: bool = False,
     chain: AuditChain,
     marks: Marks,
     store: Administration,
     clock: Clock,
     entropy: Entropy,
 ) -> Accepted | Refusal:
-    """Take the database as it is, with everything spent that may have been."""
+    """Take the database as it is, with everything spent that may have been.
+
+    `even_unseen`: also where this machine misses nothing, for it never saw the database that is lost.
+    """
     loss = find_loss(chain=chain, marks=marks)
-    if loss is None:
-        return Refusal("Nothing is lost that this machine has seen; there is nothing to accept.")
-    detail = {"seen": loss.mark.last_id, "left": loss.last.last_id if loss.last else 0}
+    if loss is None and not even_unseen:
+        return Refusal(
+            "Nothing is lost that this machine has seen; there is nothing to accept. If it is new here and the "
+            "database comes from a backup: --even-unseen"
+        )
+    last = chain.newest()
+    detail = {"seen": loss.mark.last_id if loss else None, "left": last.last_id if last else 0}
     change = Change("db-accept-restore", detail=detail | {"keep_backup_codes": keep_backup_codes})
     identity = entropy(16).hex()
 

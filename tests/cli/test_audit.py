@@ -62,3 +62,4 @@ def test_nothing_is_accepted_where_nothing_is_lost(ready: Cli) -> None:
     ran = ready("db", "accept-restore", "--yes")
     assert ran.exit_code == 1
     assert "nothing to accept" in ran.stderr
+    assert ready("db", "accept-restore", "--yes", "--even-unseen", "--json").json["seen"] is None

@@ -14,6 +14,12 @@ from tests.support.world import World
 
 
 @pytest.fixture
+def workers() -> int:
+    """What matters here is the process, not how many of them."""
+    return 1
+
+
+@pytest.fixture
 def database_url(sqlite_url: str) -> str:
     """A database that is a file can be put back by copying it."""
     return sqlite_url

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from sqlalchemy import insert, update
 
 from radiusd_mfa.radius.wire import Code
@@ -35,6 +36,12 @@ def _fill(world: World) -> None:
             row = connection.execute(insert(schema.methods).values(method).returning(schema.methods.c.id)).scalar_one()
             sealed = world.keys.seal(os.urandom(20), table="methods", column="seed", row=row)
             connection.execute(update(schema.methods).where(schema.methods.c.id == row).values(seed=sealed))
+
+
+@pytest.fixture
+def workers() -> int:
+    """What matters here is the process, not how many of them."""
+    return 1
 
 
 def test_sign_ins_go_on_while_the_key_is_rotated_and_the_rotation_is_killed(
