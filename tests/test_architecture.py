@@ -33,7 +33,18 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "server": {"radius", "usecases", "core", "config", "passwords"},
     # What is kept in a file for the use cases.
     "high_water": {"usecases"},
-    "app": {"config", "delivery", "high_water", "key_file", "keys", "passwords", "radius", "server", "store", "usecases"},
+    "app": {
+        "config",
+        "delivery",
+        "high_water",
+        "key_file",
+        "keys",
+        "passwords",
+        "radius",
+        "server",
+        "store",
+        "usecases",
+    },
     # `try` and `demo` ask as a NAS does, and show packets.
     "cli": {"app", "config", "core", "portal", "radius", "server", "usecases"},
     "portal": {"app", "config", "core", "usecases"},
