@@ -231,12 +231,11 @@ class App:
             kind_of=self._kind_of,
             encode_profile=self._encode_profile,
             tidy=Housekeeping(self.database).tidy,
-            seal=self._seal_beside_sign_ins,
+            seal=partial(self._seal, AuditSeals(self.database, self.keys, beside_sign_ins=True)),
         )
         return Daemon(parts, listeners)
 
-    def _seal_beside_sign_ins(self, now: float) -> str | None:
-        chain = AuditSeals(self.database, self.keys, pause=partial(time.sleep, 0.001))
+    def _seal(self, chain: AuditSeals, now: float) -> str | None:
         loss = restore.keep(now, chain=chain, marks=self.marks)
         return loss.sentence if loss else None
 

@@ -14,7 +14,7 @@ no clock. SQLite has one writer at a time: there ids are committed in order.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from secrets import token_bytes
 from struct import Struct
 from time import monotonic, sleep
@@ -41,6 +41,7 @@ _TOO_LONG: Final = 60.0
 """Seconds in which nothing could be sealed, after which somebody should look why."""
 _SLICE: Final = 64
 """Rows between two pauses, so that a sign-in in the same process waits for half a millisecond at most."""
+_BREATH: Final = 0.001
 _AT_ONCE: Final = 32
 """Seals that are read together, and at most pruned together."""
 IDENTITY: Final = "identity"
@@ -74,12 +75,15 @@ _HOLDERS: Final = text("""
 
 
 class AuditSeals:
-    """See `AuditChain` of the use cases; `pause` is called between slices of work."""
+    """See `AuditChain` of the use cases.
 
-    def __init__(self, database: Database, keys: KeyRing, *, pause: Callable[[], None] = lambda: None) -> None:
+    `beside_sign_ins`: it gives way to them, one batch at a time and in slices; a flood of them is sealed afterwards.
+    """
+
+    def __init__(self, database: Database, keys: KeyRing, *, beside_sign_ins: bool = False) -> None:
         self._database = database
         self._keys = keys
-        self._pause = pause
+        self._gives_way = beside_sign_ins
         self._blocked_since: float | None = None
 
     def seal(self, now: float) -> int:
@@ -91,7 +95,7 @@ class AuditSeals:
             if not rows or not self._append(last, rows, now):
                 return sealed
             sealed += len(rows)
-            if len(rows) < BATCH:
+            if len(rows) < BATCH or self._gives_way:
                 return sealed  # what came meanwhile can wait: under load a seal for each row or two would never end
 
     def identity(self) -> str:
@@ -172,6 +176,10 @@ class AuditSeals:
             values = update(schema.audit_seals).where(_seals.id == anchor.id).values(digests=None, pruned=proof)
             connection.execute(values)
             return removed
+
+    def _pause(self) -> None:
+        if self._gives_way:
+            sleep(_BREATH)
 
     def _settled(self) -> tuple[Seal | None, int | None]:
         """Return the last seal, and the id up to which no row can appear any more; None: there is nothing to seal."""

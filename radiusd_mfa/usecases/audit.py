@@ -47,7 +47,7 @@ class Verified:
     pruned_upto: int | None
     """The id up to which rows were removed by `audit prune`."""
     unsealed: int
-    """Rows too new to be sealed: a transaction before them is still open."""
+    """Rows too new to be sealed: they came meanwhile, or a transaction before them is still open."""
     last: Seal | None
     findings: Sequence[Finding]
 

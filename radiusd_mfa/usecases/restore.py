@@ -6,11 +6,15 @@ spent meanwhile, and makes it a database of its own: the marks of all machines a
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from radiusd_mfa.usecases.audit_ports import AuditChain, Mark, Marks, Seal, Voided
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Change, Refusal, recorded
 from radiusd_mfa.usecases.ports import Clock, Entropy
+
+_JUST_NOW: Final = 0.9
+"""Seconds after which a node makes the next seal: of many workers and nodes one does it, whoever comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ def find_loss(*, chain: AuditChain, marks: Marks) -> Loss | None:
 
 def keep(now: float, *, chain: AuditChain, marks: Marks) -> Loss | None:
     """Seal what was recorded and raise the mark; where something is lost, the mark stays and says so."""
-    chain.seal(now)
+    last = chain.newest()
+    if last is None or not 0 <= now - last.sealed_at < _JUST_NOW:
+        chain.seal(now)
     loss = find_loss(chain=chain, marks=marks)
     if loss is None:
         set_mark(chain=chain, marks=marks)

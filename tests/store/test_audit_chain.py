@@ -252,11 +252,24 @@ def test_what_comes_while_it_seals_waits_for_the_next_seal(
     assert [chain.seal(NOW) for _ in range(3)] == [1, 1, 1]
 
 
-def test_the_work_of_sealing_is_cut_into_slices(world: World, database: Database, keys: KeyRing) -> None:
-    pauses: list[None] = []
+def test_the_work_of_sealing_is_cut_into_slices(
+    world: World, database: Database, keys: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
     record(world, [str(number) for number in range(200)])
-    AuditSeals(database, keys, pause=lambda: pauses.append(None)).seal(NOW)
+    monkeypatch.setattr(audit_chain, "sleep", pauses.append)
+    AuditSeals(database, keys, beside_sign_ins=True).seal(NOW)
     assert len(pauses) == 4 + 3, "while 200 rows are read, and while they are digested"
+
+
+def test_a_flood_is_sealed_bit_by_bit(
+    world: World, database: Database, keys: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seals of a second cost the sign-ins of that second so much and no more."""
+    monkeypatch.setattr(audit_chain, "BATCH", 4)
+    record(world, [str(number) for number in range(10)])
+    beside = AuditSeals(database, keys, beside_sign_ins=True)
+    assert [beside.seal(NOW) for _ in range(4)] == [4, 4, 2, 0]
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"])

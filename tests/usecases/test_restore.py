@@ -16,6 +16,8 @@ from tests.support.administered import Refuses, World
 
 
 def keep(world: World) -> restore.Loss | None:
+    """Do what a server does every second."""
+    world.clock.now += 1
     return restore.keep(world.clock(), chain=world.app.audit_chain, marks=world.app.marks)
 
 
@@ -62,6 +64,17 @@ def test_a_database_that_only_grew_is_no_older_one(world: World, refuses: Refuse
         assert keep(world) is None
         world.app.refuse_loss()
     refuses(accept(world), "nothing to accept")
+
+
+def test_of_many_workers_one_seals(world: World) -> None:
+    world.user()
+    keep(world)
+    world.user("bob")
+    for _ in range(3):
+        restore.keep(world.clock.now + 0.5, chain=world.app.audit_chain, marks=world.app.marks)
+    assert world.app.audit_chain.unsealed() == 1
+    restore.keep(world.clock.now - 60, chain=world.app.audit_chain, marks=world.app.marks)
+    assert world.app.audit_chain.unsealed() == 0, "a clock that is behind keeps nobody from sealing"
 
 
 def test_a_new_machine_has_seen_nothing_and_lost_nothing(world: World, tmp_path: Path) -> None:
