@@ -38,6 +38,8 @@ REFRESH: Final = 1.0
 """Seconds between two readings of the NAS entries; a change works within 2 s (R8)."""
 TIDY: Final = 60.0
 """Seconds between two removals of expired rows."""
+_GOLDEN: Final = 0.618
+"""The golden ratio: its multiples, without their whole part, lie evenly."""
 SEAL: Final = 1.0
 """Seconds between two seals over the audit log: so long a row can be changed without a trace."""
 _WAITED: Final = 0.0005
@@ -262,6 +264,8 @@ class Daemon:
 
     def _seal_for_ever(self) -> None:
         quiet_until = 0.0
+        # Workers start together, with numbers in a row; spread over the second, they don't all do what one has to.
+        self._stopping.wait(os.getpid() * _GOLDEN % 1 * SEAL)
         while not self._stopping.wait(SEAL):
             try:
                 complaint = self._seal(time())
