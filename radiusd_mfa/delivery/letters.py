@@ -21,7 +21,7 @@ from jinja2 import (
 )
 
 from radiusd_mfa.delivery.problems import DeliveryProblem, SetUpProblem
-from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Mail
+from radiusd_mfa.usecases.outbox_ports import NEEDS, SMS_CODE, Mail
 
 _SUBJECT: Final = "Subject: "
 _SAMPLE: Final[Mapping[str, object]] = {
@@ -38,7 +38,9 @@ _SAMPLE: Final[Mapping[str, object]] = {
     "code": "000000",
     "minutes": 10,
 }
-"""All values that any kind may have; templates are tried with them before anything is sent."""
+"""All values that any kind may have; templates are tried with those of their kind before anything is sent."""
+_OF_ALL_MAILS: Final = frozenset({"user", "at", "actor"})
+_OF_SMS: Final = frozenset({"code", "minutes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +91,22 @@ class Templates:
 
     def _try_all(self) -> None:
         try:
-            for name in [f"{kind}.{ending}" for kind in Mail for ending in ("txt", "html")] + [f"{SMS_CODE}.txt"]:
-                self._environment.get_template(name).render(_SAMPLE)
             for kind in Mail:
-                self.letter(kind, _SAMPLE)
+                sample = _sample(_OF_ALL_MAILS | NEEDS[kind])
+                for ending in ("txt", "html"):
+                    self._environment.get_template(f"{kind}.{ending}").render(sample)
+                self.letter(kind, sample)
+            self._environment.get_template(f"{SMS_CODE}.txt").render(_sample(_OF_SMS))
         except TemplateError as error:
             raise SetUpProblem(f"mail_templates: {_place(error)}: {error.message}") from error
         except DeliveryProblem as problem:
             raise SetUpProblem(f"mail_templates: {problem}") from problem
         except Exception as error:
             raise SetUpProblem(f"mail_templates: a template fails: {error}") from error
+
+
+def _sample(names: frozenset[str]) -> Mapping[str, object]:
+    return {name: value for name, value in _SAMPLE.items() if name in names}
 
 
 def _place(error: Any) -> str:  # noqa: ANN401 - some template errors know their place, others don't

@@ -25,6 +25,7 @@ from radiusd_mfa.usecases.outbox_ports import Claimed
 TIMEOUT: Final = 20.0
 """Seconds for each step of a conversation; all of them together stay well below a claim (worker.CLAIM)."""
 _LONGEST_REPLY: Final = 200
+_GOING_AWAY: Final = 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class MailCarrier:
         try:
             with _told(self._server):
                 connection = self._connection()
-                connection.send_message(message, self._sender.addr_spec, [_address(claimed.recipient)])
+                recipient = _address(claimed.recipient)
+                _refuse_other_letters(connection, recipient, self._server)
+                connection.send_message(message, self._sender.addr_spec, [recipient])
         except BaseException:
             self._drop()
             raise
@@ -123,6 +126,18 @@ def _address(recipient: str) -> str:
         raise DeliveryProblem("the address is none that mail can be sent to") from None
 
 
+def _refuse_other_letters(connection: smtplib.SMTP, recipient: str, server: Server) -> None:
+    """Raise DeliveryProblem for a recipient whom this server can't be told (RFC 6531): its mail alone waits."""
+    connection.ehlo_or_helo_if_needed()
+    if not recipient.isascii() and not connection.has_extn("smtputf8"):
+        raise DeliveryProblem(f"{server} takes no address with letters beyond ASCII before the @")
+
+
+def _closing(code: int) -> type[DeliveryProblem]:
+    """Return what a refusal is: 421 is about nobody in particular, the server is going away (RFC 5321 3.8)."""
+    return UnreachableProblem if code == _GOING_AWAY else DeliveryProblem
+
+
 @contextmanager
 def _told(server: Server) -> Iterator[None]:
     """Say what went wrong: what a server answers only as long as it has seen nothing of what a mail says."""
@@ -130,11 +145,12 @@ def _told(server: Server) -> Iterator[None]:
         yield
     except smtplib.SMTPRecipientsRefused as error:
         code, reply = next(iter(error.recipients.values()))
-        raise DeliveryProblem(f"{server} refused the recipient: {_reply(code, reply)}") from None
+        raise _closing(code)(f"{server} refused the recipient: {_reply(code, reply)}") from None
     except smtplib.SMTPSenderRefused as error:
-        raise DeliveryProblem(f"{server} refused the sender: {_reply(error.smtp_code, error.smtp_error)}") from None
+        said = _reply(error.smtp_code, error.smtp_error)
+        raise _closing(error.smtp_code)(f"{server} refused the sender: {said}") from None
     except smtplib.SMTPDataError as error:
-        raise DeliveryProblem(f"{server} refused the mail: {error.smtp_code}") from None
+        raise _closing(error.smtp_code)(f"{server} refused the mail: {error.smtp_code}") from None
     except smtplib.SMTPAuthenticationError as error:
         raise UnreachableProblem(f"{server} refused the login: {error.smtp_code}") from None
     except smtplib.SMTPNotSupportedError as error:

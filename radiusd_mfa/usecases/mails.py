@@ -1,26 +1,12 @@
 """Tell people by mail what happened to their account, in the very transaction in which it happens.
 
-Owns what a mail of each kind must be told, and when a mail has come too late. Knows no template and no mail server.
+Owns when a mail has come too late. Knows no template and no mail server.
 """
-
-from typing import Final
 
 from radiusd_mfa.usecases.actors import Actor, Claimant, Operator
 from radiusd_mfa.usecases.admin_ports import User
 from radiusd_mfa.usecases.books import Books
-from radiusd_mfa.usecases.outbox_ports import WORTH_TELLING, Channel, Mail, NewDelivery
-
-NEEDS: Final[dict[Mail, frozenset[str]]] = {
-    Mail.SET_UP_LINK: frozenset({"link", "expires"}),
-    Mail.RESET_LINK: frozenset({"link", "expires"}),
-    Mail.METHOD_ADDED: frozenset({"method", "label"}),
-    Mail.METHOD_REMOVED: frozenset({"method", "label"}),
-    Mail.METHOD_RESET: frozenset(),
-    Mail.BACKUP_CODE_USED: frozenset({"left", "where"}),
-    Mail.MFA_DISABLED: frozenset(),
-    Mail.WRONG_CODES: frozenset({"count"}),
-}
-"""The values of each kind beyond `user`, `at` and `actor`, which all have; `method` is `totp` or `sms`."""
+from radiusd_mfa.usecases.outbox_ports import NEEDS, WORTH_TELLING, Channel, Mail, NewDelivery
 
 
 def tell(

@@ -34,6 +34,18 @@ class Mail(StrEnum):
     WRONG_CODES = "wrong-codes"
 
 
+NEEDS: Final[dict[Mail, frozenset[str]]] = {
+    Mail.SET_UP_LINK: frozenset({"link", "expires"}),
+    Mail.RESET_LINK: frozenset({"link", "expires"}),
+    Mail.METHOD_ADDED: frozenset({"method", "label"}),
+    Mail.METHOD_REMOVED: frozenset({"method", "label"}),
+    Mail.METHOD_RESET: frozenset(),
+    Mail.BACKUP_CODE_USED: frozenset({"left", "where"}),
+    Mail.MFA_DISABLED: frozenset(),
+    Mail.WRONG_CODES: frozenset({"count"}),
+}
+"""The values of each kind beyond `user`, `at` and `actor`, which all have; `method` is `totp` or `sms`."""
+
 SMS_CODE: Final = "sms-code"
 """The kind of a text message with a one-time code."""
 SECRET_KINDS: Final = frozenset({Mail.SET_UP_LINK, Mail.RESET_LINK, SMS_CODE})

@@ -6,8 +6,7 @@ import pytest
 
 from radiusd_mfa.delivery.letters import _SAMPLE, Templates
 from radiusd_mfa.delivery.problems import DeliveryProblem, SetUpProblem
-from radiusd_mfa.usecases.mails import NEEDS
-from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Mail
+from radiusd_mfa.usecases.outbox_ports import NEEDS, SMS_CODE, Mail
 
 NASTY = "<script>alert(1)</script>\"'&"
 
@@ -71,6 +70,10 @@ def test_a_template_of_the_directory_stands_in_for_one_of_ours_and_no_other(tmp_
         ("layout.html", "\n{% if %}", "layout.html, line 2"),
         ("sms-code.txt", "{{ 1 / 0 }}", "division by zero"),
         ("footer.txt", "{% include 'absent.txt' %}", "absent.txt"),
+        # Values that other kinds have: it would fail at every mail, and a mail that fails is not sent.
+        ("mfa-disabled.html", "{{ link }}", "'link' is undefined"),
+        ("layout.html", "{{ count }}", "'count' is undefined"),
+        ("sms-code.txt", "{{ code }} for {{ user }}", "'user' is undefined"),
     ],
 )
 def test_a_template_that_can_not_work_is_said_before_anything_is_sent(

@@ -11,8 +11,8 @@ from radiusd_mfa.usecases import enrol, removal, reset
 from radiusd_mfa.usecases.actors import OPERATOR, Claimant, Person
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Confirmed
-from radiusd_mfa.usecases.mails import NEEDS, tell
-from radiusd_mfa.usecases.outbox_ports import Mail
+from radiusd_mfa.usecases.mails import tell
+from radiusd_mfa.usecases.outbox_ports import NEEDS, Mail
 from radiusd_mfa.usecases.reset import Invitation
 from tests.support.administered import World
 from tests.support.posted import person_of, posted
