@@ -2,14 +2,18 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_absent
+from radiusd_mfa.usecases.outbox_ports import Channel
 from radiusd_mfa.usecases.sms_ports import Phone, SentCode
 
 _methods: Final = schema.methods.c
 _codes: Final = schema.sms_codes.c
+_outbox: Final = schema.outbox.c
+_LOOKED_AT: Final = 5_000
+"""The newest rows of the outbox that are counted: a month of them must not hold up SQLite's only writer."""
 
 
 class SmsTable:
@@ -40,6 +44,17 @@ class SmsTable:
         locked = select(_codes.history).where(_codes.user_id == user_id).with_for_update()
         history: str = self._connection.execute(locked).scalar_one()
         return history
+
+    def sent_to(self, number: str, *, since: float) -> int:
+        """See `SmsCodes.sent_to`."""
+        newest = select(func.max(_outbox.id)).scalar_subquery()
+        counted = select(func.count()).where(
+            _outbox.id > newest - _LOOKED_AT,
+            _outbox.channel == Channel.SMS.value,
+            _outbox.recipient == number,
+            _outbox.created_at > since,
+        )
+        return self._connection.execute(counted).scalar_one()
 
     def keep(self, user_id: int, code: SentCode, *, history: str) -> None:
         """See `SmsCodes.keep`."""

@@ -20,6 +20,9 @@ from radiusd_mfa.usecases.sms_ports import Phone
 
 MOST_WRONG_CODES: Final = 5
 """Wrong codes after which an unconfirmed phone is removed, as for an authenticator."""
+MOST_TO_A_NUMBER: Final = 5
+"""Codes within an hour to a number that is being set up, whoever asks: it may be a stranger's, or cost a fortune."""
+_HOUR: Final = 3600.0
 
 
 def start(
@@ -59,7 +62,8 @@ def send_again(
         phones = waiting_phones(user, books)
         if not phones:
             return _nothing_waits(user)
-        return send(user, phones[-1], books, post=post, at=clock())
+        at = clock()
+        return _too_many(phones[-1].number, books, at) or send(user, phones[-1], books, post=post, at=at)
 
     permit = only_oneself(actor)
     return changed("mfa-send-code", name, work, store=store, clock=clock, actor=actor, permit=permit)
@@ -136,12 +140,21 @@ def _begin(
     seconds = sms_codes.wait(books.sms.history(user.id), at)
     if seconds > 0:
         return too_soon(seconds)
+    refusal = _too_many(number, books, at)
+    if refusal is not None:
+        return refusal
     for abandoned in books.methods.summaries(user.id):
         if not abandoned.confirmed:
             books.methods.remove(abandoned.id)
     method_id = books.sms.add(user.id, number, label=label, at=at, replaces=replaces)
     phone = next(each for each in books.sms.phones(user.id) if each.id == method_id)
     return send(user, phone, books, post=post, at=at)
+
+
+def _too_many(number: str, books: Books, at: float) -> Refusal | None:
+    if books.sms.sent_to(number, since=at - _HOUR) < MOST_TO_A_NUMBER:
+        return None
+    return Refusal(f"Many codes were sent to {shown(number)} within the hour; another one can be sent later.")
 
 
 def _unfit(user: User, number: str | None, books: Books) -> Refusal | None:

@@ -59,6 +59,10 @@ class SmsCodes(Protocol):
         """Return when codes were sent (core.sms_codes); nobody else sends one before this transaction ends."""
         ...
 
+    def sent_to(self, number: str, *, since: float) -> int:
+        """Return how many codes were sent to a number after `since`, whoever had them sent."""
+        ...
+
     def keep(self, user_id: int, code: SentCode, *, history: str) -> None:
         """Make a code the only good one; needs `history` first."""
         ...

@@ -105,6 +105,28 @@ def test_a_wrong_code_confirms_nothing_and_five_cancel_the_set_up(world: World, 
     refuses(confirm(world, user, code), "no phone that waits")
 
 
+def test_many_users_together_flood_no_strangers_phone(world: World, refuses: Refuses) -> None:
+    """Each may have five codes sent in an hour; a number that nobody has confirmed gets no more from all of them."""
+    users = [world.user(f"user{number}") for number in range(sms.MOST_TO_A_NUMBER + 1)]
+    for user in users[:-1]:
+        assert isinstance(start(world, user), Sent)
+    refuses(start(world, users[-1]), "Many codes were sent to …678")
+    assert enrol.show(users[-1], **world.needs) == enrol.Overview(users[-1].text, [], 0)
+    world.clock.now += PAUSE
+    again = sms.send_again(users[0], post=world.app.post, **world.needs)
+    refuses(again, "Many codes were sent to …678")
+    assert isinstance(start(world, users[-1], "+4915187654321"), Sent)
+    world.clock.now += 3600
+    assert isinstance(start(world, users[-1]), Sent)
+
+
+def test_a_confirmed_phone_gets_the_codes_of_its_owner_whatever_others_try(world: World) -> None:
+    user = with_phone(world)
+    for number in range(sms.MOST_TO_A_NUMBER):
+        start(world, world.user(f"user{number}"))
+    assert isinstance(send(world, user), Sent)
+
+
 @pytest.mark.parametrize("typed", ["", "12345", "\u0660" * 6, "sms", "000000 000000"])
 def test_what_is_no_code_is_a_wrong_one(world: World, refuses: Refuses, typed: str) -> None:
     user = world.user()
