@@ -17,6 +17,8 @@ from radiusd_mfa.portal.site import Site
 MOST_OCTETS: Final = 16_384
 """Octets of a body: the longest form is a policy of a few lines."""
 MOST_PATH: Final = 512
+MOST_HEAD: Final = 16_384
+"""Octets of all headers together: two cookies of ours, and what proxies add."""
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -76,6 +78,8 @@ class Protection:
             return too_much()
         if len(scope["raw_path"] or b"") > MOST_PATH or len(scope["query_string"]) > MOST_PATH:
             return PlainTextResponse("That is too long.", 414)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEAD:
+            return PlainTextResponse("That is too long.", 431)
         return None
 
     def _strip_base(self, scope: Scope) -> None:

@@ -16,6 +16,8 @@ import uvicorn
 from radiusd_mfa.app import App
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.portal.app import portal
+from radiusd_mfa.portal.connections import Connection
+from radiusd_mfa.portal.protection import MOST_HEAD
 from radiusd_mfa.portal.site import PortalProblem, Site, site
 
 AT_ONCE: Final = 512
@@ -43,27 +45,10 @@ class PortalServer:
         self.address: Final = Endpoint(listen.host, self._socket.getsockname()[1])
         try:
             self.site: Final[Site] = site(app, self.address, tls=tls)
+            self._server = _Server(_settings(self.site))
         except PortalProblem:
             self._socket.close()
             raise
-        self._server = _Server(
-            uvicorn.Config(
-                portal(self.site),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                proxy_headers=False,
-                server_header=False,
-                limit_concurrency=AT_ONCE,
-                timeout_keep_alive=_KEEP,
-                timeout_graceful_shutdown=_PATIENCE,
-                ssl_certfile=config.tls_certificate,
-                ssl_keyfile=config.tls_key,
-            )
-        )
-
         # Its settings leave a way out by the handlers of others, and an address may have a link's secret in it.
         logging.getLogger("uvicorn.access").disabled = True
 
@@ -89,6 +74,33 @@ class PortalServer:
         """End on SIGTERM and SIGINT; for the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.stop())
+
+
+def _settings(of: Site) -> uvicorn.Config:
+    """Return uvicorn's settings; raises PortalProblem where the certificate or its key can't be used."""
+    config = of.app.config
+    made = uvicorn.Config(
+        portal(of),
+        http=Connection,
+        h11_max_incomplete_event_size=MOST_HEAD,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=AT_ONCE,
+        timeout_keep_alive=_KEEP,
+        timeout_graceful_shutdown=_PATIENCE,
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+    try:
+        made.load()  # now, and not after it was said that the pages are ready
+    except OSError as error:  # ssl.SSLError is one; it names no octet of a key
+        why = error.strerror or type(error).__name__
+        raise PortalProblem(f"tls_certificate, tls_key: {config.tls_certificate}, {config.tls_key}: {why}") from error
+    return made
 
 
 def _bound(listen: Endpoint) -> socket.socket:
