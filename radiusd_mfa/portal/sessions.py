@@ -81,11 +81,17 @@ class Sessions:
         return session
 
     def renew(self, former: Session, stage: Stage, how: str | None = None) -> Session:
-        """Go on under a new secret: after a step up, or after a change that ended all sessions of the user."""
+        """Go on under a new secret: after a step up, or after a change that ended all other sessions of the user.
+
+        Raises SessionLost where somebody has ended this one meanwhile: whoever is thrown out by a revocation must not
+        come back by a request that was under way.
+        """
         row = former.row
         began = row.created_at if stage is Stage.IN else self._app.clock()
-        self._store.end(row.id)
-        return self._opened(Proved(row.user_id, stage, how or row.how, row.granted_to, row.device), began)
+        secret, proved = self._new_secret(), Proved(row.user_id, stage, how or row.how, row.granted_to, row.device)
+        if not self._store.renew(self._digest(former.secret), self._session(secret, proved, began)):
+            raise SessionLost
+        return self._found(secret)
 
     def carry(self, session: Session, what: dict[str, Any] | None) -> None:
         """Leave something for the next page, sealed, or take it away."""
@@ -95,31 +101,32 @@ class Sessions:
         """Sign out."""
         self._store.end(session.row.id)
 
-    def end_others(self, session: Session) -> Session:
-        """End every session of the user and go on in a new one."""
-        self._store.end_all(session.row.user_id)
-        return self.renew(session, session.row.stage)
-
     def periods(self, session: Session) -> Sequence[Period]:
         """Return where this user's second factor is remembered."""
         return self._store.periods(session.row.user_id)
 
     def _opened(self, proved: Proved, began: float) -> Session:
-        secret = self._app.entropy(_OCTETS)
-        digest, now = self._digest(secret), self._app.clock()
-        self._store.open(
-            NewSession(
-                digest,
-                proved.user_id,
-                proved.stage,
-                proved.how,
-                proved.granted_to,
-                proved.device,
-                began=began,
-                at=now,
-            )
+        secret = self._new_secret()
+        self._store.open(self._session(secret, proved, began))
+        return self._found(secret)
+
+    def _new_secret(self) -> bytes:
+        return self._app.entropy(_OCTETS)
+
+    def _session(self, secret: bytes, proved: Proved, began: float) -> NewSession:
+        return NewSession(
+            self._digest(secret),
+            proved.user_id,
+            proved.stage,
+            proved.how,
+            proved.granted_to,
+            proved.device,
+            began=began,
+            at=self._app.clock(),
         )
-        row = self._store.find(digest)
+
+    def _found(self, secret: bytes) -> Session:
+        row = self._store.find(self._digest(secret))
         if row is None:
             raise SessionLost
         return Session(secret, row)
@@ -138,4 +145,4 @@ class Sessions:
 
 
 class SessionLost(Exception):
-    """A session was over before it began."""
+    """A session was over before it began, or before it could go on."""

@@ -20,6 +20,7 @@ from radiusd_mfa.portal.sessions import Session, Sessions
 from radiusd_mfa.portal.site import Site
 from radiusd_mfa.portal.templating import environment
 from radiusd_mfa.usecases.actors import Person
+from radiusd_mfa.usecases.books import Administration
 from radiusd_mfa.usecases.changes import Refusal
 
 P = ParamSpec("P")
@@ -76,6 +77,11 @@ class Visit:
     def sessions(self) -> Sessions:
         """What opens and ends sessions; blocking."""
         return Sessions(self.site.app)
+
+    @property
+    def books(self) -> Administration:
+        """The store for a change of the own account: it may end all sessions of the user, but not this one."""
+        return self.site.app.administration.within(self.who.row.id)
 
     @property
     def device(self) -> str:

@@ -35,11 +35,13 @@ class OpenBooks:
 
     connection: Connection
     keys: KeyRing
+    acting_session: int | None = None
+    """The session of the pages in which all this is done: it alone outlives what ends the sessions of its user."""
 
     @cached_property
     def people(self) -> UserTable:
         """Users."""
-        return UserTable(self.connection, self.keys)
+        return UserTable(self.connection, self.keys, self.acting_session)
 
     @cached_property
     def teams(self) -> TeamTable:
@@ -69,7 +71,7 @@ class OpenBooks:
     @cached_property
     def methods(self) -> MethodTable:
         """Authenticators."""
-        return MethodTable(self.connection, self.keys)
+        return MethodTable(self.connection, self.keys, self.acting_session)
 
     @cached_property
     def codes(self) -> BackupCodeTable:
@@ -110,9 +112,14 @@ class OpenBooks:
 class AdministrationStore:
     """See `Administration` of the use cases."""
 
-    def __init__(self, database: Database, keys: KeyRing) -> None:
+    def __init__(self, database: Database, keys: KeyRing, acting_session: int | None = None) -> None:
         self._database = database
         self._keys = keys
+        self._acting_session = acting_session
+
+    def within(self, session_id: int) -> "AdministrationStore":
+        """Return the store for what is done in this session of the pages, which is not ended by it."""
+        return AdministrationStore(self._database, self._keys, session_id)
 
     def change(self, work: Callable[[OpenBooks], T]) -> T:
         """See `Administration.change`."""
@@ -127,8 +134,8 @@ class AdministrationStore:
     def view(self, work: Callable[[OpenBooks], T]) -> T:
         """See `Administration.view`."""
         with self._database.reading() as connection:
-            return work(OpenBooks(connection, self._keys))
+            return work(OpenBooks(connection, self._keys, self._acting_session))
 
     def _change(self, work: Callable[[OpenBooks], T]) -> T:
         with self._database.writing() as connection:
-            return work(OpenBooks(connection, self._keys))
+            return work(OpenBooks(connection, self._keys, self._acting_session))

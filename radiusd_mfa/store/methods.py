@@ -10,6 +10,7 @@ from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.backup_codes import BackupCodeTable
 from radiusd_mfa.store.inserting import insert_new
+from radiusd_mfa.store.let_in import end_of_all
 from radiusd_mfa.usecases.admin_ports import MethodSummary, NewMethod, StoredMethod
 
 _methods: Final = schema.methods.c
@@ -19,9 +20,10 @@ _codes: Final = schema.backup_codes.c
 class MethodTable:
     """See `Methods` of the use cases."""
 
-    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+    def __init__(self, connection: Connection, keys: KeyRing, acting_session: int | None = None) -> None:
         self._connection = connection
         self._keys = keys
+        self._acting_session = acting_session
 
     def add(self, user_id: int, method: NewMethod, at: float) -> int | None:
         """See `Methods.add`."""
@@ -132,7 +134,7 @@ class MethodTable:
             # With a method goes when it was used last: an old backup code must not be the last use again (K4).
             BackupCodeTable(self._connection, self._keys).forget_uses(user_id)
         if any(confirmed_at is not None for confirmed_at in removed):
-            self._forget_periods(user_id)
+            end_of_all(self._connection, user_id, but=self._acting_session)
             left = [each for each in self.summaries(user_id) if each.confirmed]
             if not left:
                 # Nothing that they could stand in for. Who never had a method keeps the generation 0 (K4).
@@ -140,10 +142,6 @@ class MethodTable:
             elif not any(each.is_default for each in left):
                 self.make_default(user_id, default or left[0].id)
         return len(removed)
-
-    def _forget_periods(self, user_id: int) -> None:
-        for table in (schema.challenges, schema.verifications, schema.portal_sessions):
-            self._connection.execute(delete(table).where(table.c.user_id == user_id))
 
     def _update(self, method_id: int, **values: object) -> None:
         self._connection.execute(update(schema.methods).where(_methods.id == method_id).values(values))

@@ -9,6 +9,7 @@ from radiusd_mfa.core import throttle
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
+from radiusd_mfa.store.let_in import end_of_all
 from radiusd_mfa.store.methods import seed_digest
 from radiusd_mfa.usecases.admin_ports import ImportedUser, NewUser, User
 
@@ -20,9 +21,10 @@ _users: Final = schema.users.c
 class UserTable:
     """See `People` of the use cases."""
 
-    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+    def __init__(self, connection: Connection, keys: KeyRing, acting_session: int | None = None) -> None:
         self._connection = connection
         self._keys = keys
+        self._acting_session = acting_session
 
     def add(self, user: NewUser, at: float) -> int | None:
         """See `People.add`."""
@@ -83,8 +85,7 @@ class UserTable:
 
     def forget_periods(self, user_id: int) -> None:
         """See `People.forget_periods`."""
-        for table in (schema.challenges, schema.verifications, schema.portal_sessions):
-            self._connection.execute(delete(table).where(table.c.user_id == user_id))
+        end_of_all(self._connection, user_id, but=self._acting_session)
 
     def forget_wrong_passwords(self, user_id: int) -> None:
         """See `People.forget_wrong_passwords`."""

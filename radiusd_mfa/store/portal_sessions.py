@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
 
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
@@ -13,7 +13,10 @@ from radiusd_mfa.usecases.portal_ports import NewSession, PageSession, Period, S
 _sessions: Final = schema.portal_sessions.c
 _users: Final = schema.users.c
 _AT_MOST: Final = 20
-"""Sessions of one user; whoever has the password could fill the table otherwise."""
+"""Sessions of one user at one stage; whoever has the password could fill the table otherwise.
+
+Of one stage: with the password alone nobody gets at the sessions of those who gave a code, not even to end them.
+"""
 
 
 class PageSessionTable:
@@ -25,28 +28,12 @@ class PageSessionTable:
 
     def open(self, session: NewSession) -> None:
         """See `PageSessions.open`."""
-        values = {
-            "hash": session.digest,
-            "user_id": session.user_id,
-            "stage": session.stage.value,
-            "how": session.how,
-            "granted_to": session.granted_to,
-            "device": session.device,
-            "created_at": session.began,
-            "seen_at": session.at,
-        }
-        newest = (
-            select(_sessions.id)
-            .where(_sessions.user_id == session.user_id)
-            .order_by(_sessions.id.desc())
-            .limit(_AT_MOST - 1)
-        )
-        old = delete(schema.portal_sessions).where(
-            _sessions.user_id == session.user_id, _sessions.id.not_in(newest.scalar_subquery())
-        )
+        alike = (_sessions.user_id == session.user_id, _sessions.stage == session.stage.value)
+        newest = select(_sessions.id).where(*alike).order_by(_sessions.id.desc()).limit(_AT_MOST - 1)
+        old = delete(schema.portal_sessions).where(*alike, _sessions.id.not_in(newest.scalar_subquery()))
         with self._database.writing() as connection:
             connection.execute(old)
-            connection.execute(insert(schema.portal_sessions).values(values))
+            connection.execute(insert(schema.portal_sessions).values(_values(session)))
 
     def find(self, digest: bytes) -> PageSession | None:
         """See `PageSessions.find`."""
@@ -55,7 +42,7 @@ class PageSessionTable:
             _users.disabled.is_(False),
             func.coalesce(_users.password_hash, "") == _sessions.granted_to,
         )
-        statement = (
+        statement: Select[Any] = (
             select(*schema.portal_sessions.c, _users.name.label("user"))
             .join(schema.users, holds)
             .where(_sessions.hash == digest)
@@ -63,6 +50,13 @@ class PageSessionTable:
         with self._database.reading() as connection:
             row = connection.execute(statement).one_or_none()
         return None if row is None else self._session(row)
+
+    def renew(self, digest: bytes, session: NewSession) -> bool:
+        """See `PageSessions.renew`: the row itself, so that whoever ends all sessions of the user ends this one too."""
+        values = _values(session) | {"carries": None}
+        statement = update(schema.portal_sessions).where(_sessions.hash == digest).values(values)
+        with self._database.writing() as connection:
+            return connection.execute(statement).rowcount == 1
 
     def touch(self, session_id: int, at: float) -> None:
         """See `PageSessions.touch`."""
@@ -76,10 +70,6 @@ class PageSessionTable:
     def end(self, session_id: int) -> None:
         """See `PageSessions.end`."""
         self._delete(_sessions.id == session_id)
-
-    def end_all(self, user_id: int) -> None:
-        """See `PageSessions.end_all`."""
-        self._delete(_sessions.user_id == user_id)
 
     def periods(self, user_id: int) -> Sequence[Period]:
         """See `PageSessions.periods`."""
@@ -117,6 +107,19 @@ class PageSessionTable:
     def _delete(self, condition: Any) -> None:  # noqa: ANN401 - an SQL condition
         with self._database.writing() as connection:
             connection.execute(delete(schema.portal_sessions).where(condition))
+
+
+def _values(session: NewSession) -> dict[str, Any]:
+    return {
+        "hash": session.digest,
+        "user_id": session.user_id,
+        "stage": session.stage.value,
+        "how": session.how,
+        "granted_to": session.granted_to,
+        "device": session.device,
+        "created_at": session.began,
+        "seen_at": session.at,
+    }
 
 
 def _place(session_id: int) -> dict[str, Any]:

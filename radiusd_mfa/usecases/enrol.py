@@ -172,13 +172,22 @@ def confirm(
 
 
 def acknowledge(
-    name: Username, *, store: Administration, clock: Clock, actor: Actor | Claimant = OPERATOR
+    name: Username,
+    method_id: int | None = None,
+    *,
+    store: Administration,
+    clock: Clock,
+    actor: Actor | Claimant = OPERATOR,
 ) -> Confirmed | Refusal:
-    """Let the method count whose code was right, since the user says “I have safely recorded” (E3)."""
+    """Let the method count whose code was right, since the user says “I have safely recorded” (E3).
+
+    `method_id` is the one whose codes were shown: another one, begun meanwhile elsewhere, has other codes.
+    """
 
     def work(user: User, books: Books) -> Confirmed | Refusal:
         unconfirmed: list[Waiting] = [*_unconfirmed(user, books), *waiting_phones(user, books)]
-        waiting = [method for method in unconfirmed if method.watermark > 0]
+        taken = [method for method in unconfirmed if method.watermark > 0]
+        waiting = [method for method in taken if method_id in (None, method.id)]
         refusal = beyond_a_claim(actor, waiting[-1].replaces, user, books) if waiting else None
         if refusal is not None:
             return refusal

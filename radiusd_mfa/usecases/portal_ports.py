@@ -74,6 +74,10 @@ class PageSessions(Protocol):
         """Return a session; None where there is none, or its user is disabled or has another password by now."""
         ...
 
+    def renew(self, digest: bytes, session: NewSession) -> bool:
+        """Let the session of this secret go on under another one; False if it was ended or went on meanwhile."""
+        ...
+
     def touch(self, session_id: int, at: float) -> None:
         """Note that somebody was there."""
         ...
@@ -84,10 +88,6 @@ class PageSessions(Protocol):
 
     def end(self, session_id: int) -> None:
         """End a session."""
-        ...
-
-    def end_all(self, user_id: int) -> None:
-        """End all sessions of a user."""
         ...
 
     def periods(self, user_id: int) -> Sequence[Period]:

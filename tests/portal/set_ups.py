@@ -33,5 +33,5 @@ def has(world: World, name: Username = ALICE) -> Overview:
     return found
 
 
-def counting(world: World) -> int:
-    return sum(method.confirmed for method in has(world).methods)
+def counting(world: World, name: Username = ALICE) -> int:
+    return sum(method.confirmed for method in has(world, name).methods)

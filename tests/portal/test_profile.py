@@ -273,7 +273,7 @@ def test_not_me_ends_everything_at_once_and_leads_to_a_new_set_up(
     thief.sign_in(code=world.code(phone))
     assert thief.where == "/profile"
     alice.open("/activity/not-me")
-    alice.send("/activity/not-me", what="everything")
+    alice.send("/activity/not-me", what="everything", password=PASSWORD)
     assert alice.where == "/set-up"
     assert has(world).methods == []
     assert has(world).backup_codes_left == 0
@@ -286,3 +286,67 @@ def test_not_me_may_leave_the_second_factor_as_it_is(world: World, alice: Browse
     alice.send("/activity/not-me", what="sessions")
     assert alice.where == "/profile"
     assert counting(world) == 1
+
+
+@pytest.fixture
+def within_a_period(world: World, browse: Browse, phone: Enrolment) -> Browser:
+    """Somebody who has the password and nothing else, where a code was given not long ago."""
+    world.clock.now += 30
+    policy(world, '[[require]]\nevery = "12h"\nremember = "user"\n')
+    browse().sign_in(code=world.code(phone))
+    world.clock.now += 30
+    browser = browse()
+    browser.sign_in()
+    assert browser.where == "/profile", "the password alone signs in within a period"
+    return browser
+
+
+@pytest.mark.parametrize("fields", [{}, {"password": "wrong"}, {"password": ""}])
+def test_an_open_session_alone_takes_no_second_factor_away(
+    world: World, alice: Browser, fields: dict[str, str]
+) -> None:
+    """Whoever finds a browser open would set up an authenticator of their own next."""
+    alice.open("/activity/not-me")
+    assert alice.send("/activity/not-me", what="everything", **fields).status_code == 422
+    assert alice.where == "/activity/not-me"
+    assert counting(world) == 1
+
+
+def test_within_a_period_the_password_takes_no_second_factor_away(world: World, within_a_period: Browser) -> None:
+    for code in ({}, {"code": "000000"}):
+        within_a_period.open("/activity/not-me")
+        page = within_a_period.send("/activity/not-me", what="everything", password=PASSWORD, **code)
+        assert page.status_code == 422
+    assert counting(world) == 1
+
+
+def test_within_a_period_a_backup_code_ends_a_stolen_phone(
+    world: World, within_a_period: Browser, enrolled: tuple[Enrolment, Confirmed]
+) -> None:
+    fresh = enrolled[1].codes
+    assert fresh is not None
+    within_a_period.open("/activity/not-me")
+    within_a_period.send("/activity/not-me", what="everything", code=fresh.shown[0])
+    assert within_a_period.where == "/set-up"
+    assert has(world).methods == []
+
+
+def test_within_a_period_the_password_disables_nothing_after_the_owners_backup_code(
+    world: World, within_a_period: Browser, browse: Browse, enrolled: tuple[Enrolment, Confirmed]
+) -> None:
+    """K4 is for the one who gave the backup code, and not for whoever has the password meanwhile."""
+    fresh = enrolled[1].codes
+    assert fresh is not None
+    with world.app.database.writing() as connection:
+        strict = '[[require]]\nevery = "connection"\n'
+        connection.execute(schema.teams.update().values(policy=strict, policy_version=2))
+    browse().sign_in(code=fresh.shown[0])
+    assert world.app.administration.view(lambda books: books.methods.recovered(world.user_id(Username.parse("alice"))))
+    within_a_period.open("/profile/disable")
+    assert "One of your backup codes" in within_a_period.text
+    assert within_a_period.send("/profile/disable", password=PASSWORD).status_code == 422
+    assert within_a_period.send("/profile/disable", password=PASSWORD, code="000000").status_code == 422
+    assert counting(world) == 1
+    world.clock.now += 30
+    within_a_period.send("/profile/disable", password=PASSWORD, code=fresh.shown[1])
+    assert has(world).methods == []

@@ -145,3 +145,19 @@ def test_the_code_of_the_set_up_is_good_for_no_sign_in(world: World, browse: Cal
     world.clock.now += 30
     second.send("/sign-in/code", code=code_for(secret, world))
     assert second.where == "/profile"
+
+
+def test_whoever_records_codes_acknowledges_no_others(world: World, browse: Callable[..., Browser]) -> None:
+    """A set-up that was begun anew in another browser has other codes, which nobody has written down here."""
+    world.user()
+    first, second = browse(), browse()
+    for browser in (first, second):
+        browser.sign_in()
+        browser.send("/set-up")
+        browser.send("/set-up/code", code=code_for(shown_secret(browser), world))
+        assert len(shown_codes(browser)) == 10
+    assert first.send("/set-up/done", recorded="yes").status_code == 422
+    assert counting(world) == 0
+    second.send("/set-up/done", recorded="yes")
+    assert second.where == "/profile"
+    assert counting(world) == 1

@@ -1,5 +1,6 @@
 """Signing in on the pages: in two steps, under the rules of RADIUS, and nobody learns why not."""
 
+import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,10 +8,13 @@ import pytest
 
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.throttle import CODE_CAPS
+from radiusd_mfa.portal.sessions import SessionLost, Sessions
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import people, realms, removal, teams
+from radiusd_mfa.usecases import own, people, realms, removal, teams
+from radiusd_mfa.usecases.actors import Person
 from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter
 from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.portal_ports import NewSession, Stage
 from tests.support.administered import World
 from tests.support.pages import PASSWORD, Browser
 
@@ -272,3 +276,56 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(world: World, brow
     browser.client.cookies.clear()
     page = browser.client.get("/profile", headers={"cookie": _spelled(kept)})
     assert page.headers["location"] == "/sign-in"
+
+
+def test_the_password_alone_ends_no_session_of_whoever_gave_a_code(world: World, browse: Browse) -> None:
+    """Sessions of one user are limited; whoever has the password must not sign the owner out by opening more."""
+    _user, made, _confirmed = world.enrolled()
+    world.clock.now += 30
+    owner = browse()
+    owner.sign_in(code=world.code(made))
+    assert owner.where == "/profile"
+    found = world.app.page_sessions.find(_digest(world, owner))
+    assert found is not None
+    for number in range(25):
+        world.app.page_sessions.open(
+            NewSession(bytes([number]) * 32, found.user_id, Stage.CODE, "code-due", found.granted_to, "", 0.0, 0.0)
+        )
+    assert world.count(schema.portal_sessions, stage="code") == 20
+    owner.open("/profile")
+    assert owner.where == "/profile"
+
+
+def _digest(world: World, browser: Browser) -> bytes:
+    secret = base64.urlsafe_b64decode(browser.client.cookies["session"] + "=")
+    return world.app.keys.digest("page session", secret)
+
+
+def test_a_session_that_was_ended_meanwhile_does_not_go_on_under_another_secret(world: World, browser: Browser) -> None:
+    """Whoever has got into a session and keeps it busy must not come out of a revocation with a new one."""
+    user, made, _confirmed = world.enrolled()
+    world.clock.now += 30
+    browser.sign_in(code=world.code(made))
+    sessions = Sessions(world.app)
+    former = sessions.find(base64.urlsafe_b64decode(browser.client.cookies["session"] + "="))
+    assert former is not None
+    under_way = world.app.administration.within(former.row.id)
+    own.forget(user, store=under_way, clock=world.clock, actor=Person(former.row.user_id, user.text))
+    removal.revoke(user, **world.needs)
+    with pytest.raises(SessionLost):
+        sessions.renew(former, Stage.IN)
+    assert world.count(schema.portal_sessions) == 0
+
+
+def test_of_two_who_share_a_session_one_goes_on(world: World, browser: Browser) -> None:
+    world.user()
+    browser.sign_in()
+    sessions = Sessions(world.app)
+    former = sessions.find(base64.urlsafe_b64decode(browser.client.cookies["session"] + "="))
+    assert former is not None
+    after = sessions.renew(former, Stage.SET_UP)
+    assert after.secret != former.secret
+    assert sessions.find(former.secret) is None
+    with pytest.raises(SessionLost):
+        sessions.renew(former, Stage.SET_UP)
+    assert sessions.find(after.secret) is not None

@@ -187,6 +187,21 @@ def test_an_owner_without_an_own_second_factor_forces_nobody(world: World, brows
     assert "done" not in outcomes(world, "policy-apply")
 
 
+@pytest.mark.parametrize(("what", "fields"), [("disable", {"sure": "yes"}), ("reset", {})])
+def test_an_own_role_does_not_stand_in_for_the_own_code(
+    world: World, owner: Browser, what: str, fields: dict[str, str]
+) -> None:
+    """X1, X2: to take the own second factor away needs a current code, for an owner as for everybody."""
+    with world.app.database.writing() as connection:
+        connection.execute(schema.teams.update().values(policy="require = []\n", policy_version=1))
+    path = f"/teams/ops/members/olga/{what}"
+    assert owner.open(path).status_code == 422
+    owner.open("/teams")
+    assert owner.send(path, **fields).status_code == 422
+    assert counting(world, Username.parse("olga")) == 1
+    assert world.count(schema.links) == 0
+
+
 def test_whoever_signed_in_without_a_code_gives_one_before_deciding_about_others(world: World, browse: Browse) -> None:
     """Within a period the password alone signs in; to act upon others is more than that."""
     made = person(world, "olga", "owner")

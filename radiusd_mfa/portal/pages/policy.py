@@ -5,8 +5,9 @@ from starlette.routing import Route
 
 from radiusd_mfa.core.policy import ROLES, SURFACES
 from radiusd_mfa.core.policy_words import difference, moment, sentences
-from radiusd_mfa.portal.pages.teams import needs_code, page_of, undecided
+from radiusd_mfa.portal.pages.teams import page_of
 from radiusd_mfa.portal.presets import EVERYONE, NOBODY, all_presets
+from radiusd_mfa.portal.proof import needs_code, undecided
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit, for_people
 from radiusd_mfa.usecases import policies

@@ -8,11 +8,10 @@ from starlette.routing import Route
 
 from radiusd_mfa.portal.pages.set_up import show_new_codes, show_seed
 from radiusd_mfa.portal.pages.sign_in import refused
-from radiusd_mfa.portal.proof import unproved
+from radiusd_mfa.portal.proof import claimed, needs_code, undecided, unproved
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit
-from radiusd_mfa.usecases import acting, codes, naming, removal, reset
-from radiusd_mfa.usecases.acting import Given
+from radiusd_mfa.usecases import codes, naming, removal, reset
 from radiusd_mfa.usecases.admin_ports import MethodSummary
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.naming import label_of
@@ -138,7 +137,7 @@ async def _delete(visit: Visit) -> Response:
     if refusal is not None:
         return await _method_page(visit, refusal.sentence, 422)
     done = await visit.run(
-        removal.delete, visit.name, method.id, store=app.administration, clock=app.clock, actor=visit.person
+        removal.delete, visit.name, method.id, store=visit.books, clock=app.clock, actor=visit.person
     )
     visit.granted(done, back="/profile")
     return await _go_on(visit, "/profile?done=deleted")
@@ -195,7 +194,11 @@ async def _reveal_codes(visit: Visit) -> Response:
 
 
 async def _ask_disable(visit: Visit) -> Response:
-    return visit.render("disable.html", own=await looked(visit), problem="")
+    return await _disable_page(visit, "")
+
+
+async def _disable_page(visit: Visit, problem: str, status: int = 200) -> Response:
+    return visit.render("disable.html", status, own=await looked(visit), needs_code=needs_code(visit), problem=problem)
 
 
 async def _disable(visit: Visit) -> Response:
@@ -204,7 +207,7 @@ async def _disable(visit: Visit) -> Response:
     done = await _disabled(visit)
     if isinstance(done, Refusal):
         await refused(visit, began, "to disable a second factor")
-        return visit.render("disable.html", 422, own=await looked(visit), problem="That did not work.")
+        return await _disable_page(visit, "That did not work.", 422)
     if done.mandatory:  # then the next thing is to set a new one up, as it would be at the next sign-in
         return await _go_on(visit, "/set-up", Stage.SET_UP)
     return await _go_on(visit, "/profile?done=disabled")
@@ -212,8 +215,11 @@ async def _disable(visit: Visit) -> Response:
 
 async def _disabled(visit: Visit) -> Removed | Refusal:
     app = visit.site.app
-    given = Given(visit.name, visit.form.get("password", "").encode(), device=visit.device)
-    claimant = await visit.hash(acting.prove_password, given, door=visit.site.door)
+    claimant = await claimed(visit)
     if isinstance(claimant, Refusal):
         return claimant
-    return await visit.run(removal.disable, visit.name, store=app.administration, clock=app.clock, actor=claimant)
+    # K4 is for whoever signed in with a backup code: somebody else's password within a period is none.
+    refusal = await undecided(visit)
+    if refusal is not None:
+        return refusal
+    return await visit.run(removal.disable, visit.name, store=visit.books, clock=app.clock, actor=claimant)

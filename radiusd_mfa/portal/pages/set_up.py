@@ -61,9 +61,12 @@ def show_seed(visit: Visit, made: Enrolment) -> Response:
     )
 
 
-async def show_new_codes(visit: Visit, codes: list[str], *, counts: bool) -> Response:
-    """Send the browser to the page that shows fresh backup codes, until they are acknowledged."""
-    carried = {"codes": codes, "counts": counts, "at": visit.site.app.clock()}
+async def show_new_codes(visit: Visit, codes: list[str], *, counts: bool, method: int | None = None) -> Response:
+    """Send the browser to the page that shows fresh backup codes, until they are acknowledged.
+
+    Where they don't count yet, `method` is the one that counts with them.
+    """
+    carried = {"codes": codes, "counts": counts, "method": method, "at": visit.site.app.clock()}
     await visit.run(visit.sessions.carry, visit.who, carried)
     return visit.go("/set-up/codes")
 
@@ -142,14 +145,14 @@ async def _take_code(visit: Visit) -> Response:
     if isinstance(confirmed, Refusal):
         return await _not_confirmed(visit, confirmed)
     if confirmed.codes is not None:
-        return await show_new_codes(visit, confirmed.codes.shown, counts=confirmed.counts)
+        return await show_new_codes(visit, confirmed.codes.shown, counts=confirmed.counts, method=confirmed.method)
     return await _counted(visit)
 
 
 def _confirm(visit: Visit, code: str) -> Confirmed | Refusal:
     """Take the first code of whatever waits for one; blocking."""
     app, actor = visit.site.app, actor_of(visit)
-    store, hashing, clock = app.administration, app.hashing, app.clock
+    store, hashing, clock = visit.books, app.hashing, app.clock
     if sms.waits(visit.name, store=store):
         return sms.confirm(
             visit.name,
@@ -226,7 +229,12 @@ async def _take_acknowledgement(visit: Visit) -> Response:
         return visit.go("/profile?done=recorded")
     app = visit.site.app
     done: Confirmed | Refusal = await visit.run(
-        enrol.acknowledge, visit.name, store=app.administration, clock=app.clock, actor=actor_of(visit)
+        enrol.acknowledge,
+        visit.name,
+        carried.get("method"),
+        store=visit.books,
+        clock=app.clock,
+        actor=actor_of(visit),
     )
     await visit.run(visit.sessions.carry, visit.who, None)
     visit.granted(done, back="/")

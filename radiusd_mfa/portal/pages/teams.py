@@ -1,13 +1,10 @@
 """The teams of owners and administrators: who has a second factor, reset a member, take one's second factor away."""
 
-from typing import Final
-
 from starlette.responses import Response
 from starlette.routing import Route
 
 from radiusd_mfa.core.names import NameProblem, Username, escaped
-from radiusd_mfa.core.verdict import Reason
-from radiusd_mfa.portal.proof import unproved
+from radiusd_mfa.portal.proof import needs_code, undecided
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import removal, reset, team_pages
@@ -15,7 +12,9 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.permissions import Permission
 from radiusd_mfa.usecases.team_pages import Mine, Seen, TeamPage
 
-_BY_A_CODE: Final = (Reason.TOTP.value, Reason.BACKUP_CODE.value)
+_OWN = Refusal(
+    "This is yourself: your own second factor is looked after on your own page, where a current code is asked for."
+)
 
 
 def routes() -> list[Route]:
@@ -29,16 +28,6 @@ def routes() -> list[Route]:
         get(f"{member}/disable", _ask_disable, seen_by=SIGNED_IN),
         post(f"{member}/disable", _disable, seen_by=SIGNED_IN),
     ]
-
-
-def needs_code(visit: Visit) -> bool:
-    """Whether a code is due before anything is done to others: the session was begun by a password and a period."""
-    return visit.who.row.how not in _BY_A_CODE
-
-
-async def undecided(visit: Visit) -> Refusal | None:
-    """Take the code of the form where one is due; say why nothing is decided about others without it."""
-    return await unproved(visit, backup_codes=True) if needs_code(visit) else None
 
 
 async def page_of(visit: Visit) -> TeamPage:
@@ -72,6 +61,8 @@ async def _show(visit: Visit) -> Response:
 
 async def _member(visit: Visit, page: TeamPage) -> Seen:
     name = visit.request.path_params["user"]
+    if name == visit.who.row.user:  # an own role must not stand in for the code that X1 and X2 ask for
+        visit.instead(visit.refuse(_OWN, back="/profile"))
     found = next((each for each in page.members if each.standing.user == name), None)
     missing = Refusal(f"“{escaped(name)}” is not in team “{page.team.name}”.")
     return visit.granted(found or missing, back=f"/teams/{page.team.name}")
