@@ -58,9 +58,7 @@ class MailCarrier:
         try:
             with _told(self._server):
                 connection = self._connection()
-                recipient = _address(claimed.recipient)
-                _refuse_other_letters(connection, recipient, self._server)
-                connection.send_message(message, self._sender.addr_spec, [recipient])
+                connection.send_message(message, self._sender.addr_spec, [_address(claimed.recipient)])
         except BaseException:
             self._drop()
             raise
@@ -124,13 +122,6 @@ def _address(recipient: str) -> str:
         return Address(addr_spec=f"{local}@{domain.encode('idna').decode('ascii')}").addr_spec
     except (ValueError, IndexError, MessageError):
         raise DeliveryProblem("the address is none that mail can be sent to") from None
-
-
-def _refuse_other_letters(connection: smtplib.SMTP, recipient: str, server: Server) -> None:
-    """Raise DeliveryProblem for a recipient whom this server can't be told (RFC 6531): its mail alone waits."""
-    connection.ehlo_or_helo_if_needed()
-    if not recipient.isascii() and not connection.has_extn("smtputf8"):
-        raise DeliveryProblem(f"{server} takes no address with letters beyond ASCII before the @")
 
 
 def _closing(code: int) -> type[DeliveryProblem]:
