@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from radiusd_mfa.core.backup_codes import BackupCode
-from radiusd_mfa.core.facts import Facts, Method, StoredBackupCode
+from radiusd_mfa.core.facts import Facts, Method, MethodKind, StoredBackupCode
 from radiusd_mfa.core.totp import matching_steps
 from radiusd_mfa.core.typed import Reading, TotpCode, Typed
 from radiusd_mfa.core.verdict import SpendStep
@@ -88,6 +88,8 @@ def _totp(digits: str, methods: Sequence[Method], now: float) -> SpendStep | Spe
     """Find the earliest unspent step of any method that has this code."""
     spent = False
     for method in methods:
+        if method.kind is not MethodKind.TOTP:
+            continue
         steps = matching_steps(
             digits,
             seed=method.seed,

@@ -12,6 +12,7 @@ from radiusd_mfa.core.facts import (
     Facts,
     Membership,
     Method,
+    MethodKind,
     OpenChallenge,
     Person,
     ReplyProfile,
@@ -59,6 +60,7 @@ class FactRow(NamedTuple):
     period: int | None
     algorithm: str | None
     watermark: int | None
+    method_kind: str | None
     code_id: int | None
     selector: str | None
     code_hash: str | None
@@ -126,6 +128,9 @@ def _memberships(members: str, teams: Mapping[int, TeamRules]) -> tuple[Membersh
 
 def _method(row: FactRow, open_seed: Callable[[int, bytes], bytes]) -> Method:
     number = row.method_id or 0
+    if row.method_kind == MethodKind.SMS:
+        # It has no seed: whoever has only a phone has a second factor all the same, and the password is not enough.
+        return Method(number, b"", 6, 30, Algorithm.SHA1, 0, MethodKind.SMS)
     seed = open_seed(number, row.seed or b"")
     algorithm = Algorithm(row.algorithm or "SHA1")
     return Method(number, seed, row.digits or 6, row.period or 30, algorithm, row.watermark or 0)

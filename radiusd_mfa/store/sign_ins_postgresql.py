@@ -130,7 +130,7 @@ def _facts(history: str) -> str:
     SELECT who.position, who.team_id, who.user_id, who.user_name, who.password_hash, who.disabled,
            who.backup_generation, {_MEMBERS}, {history}, v.at, v.text, l.at, l.text, l.nas_id, l.device,
            c.user_id, c.nas_id, c.expires_at, who.earlier_at, who.outcome, who.reason,
-           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
+           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark, m.kind,
            b.id, b.selector, b.hash, b.used_at, {_TEAMS}
       FROM who
       LEFT JOIN verifications v
@@ -143,7 +143,7 @@ def _facts(history: str) -> str:
              ORDER BY at DESC LIMIT 1
            ) l ON true
       LEFT JOIN challenges c ON c.state = who.state AND c.granted_to = who.granted_to
-      LEFT JOIN methods m ON m.user_id = who.user_id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
+      LEFT JOIN methods m ON m.user_id = who.user_id AND m.confirmed_at IS NOT NULL
       LEFT JOIN LATERAL (
             SELECT id, selector, hash, used_at FROM backup_codes
              WHERE who.selector IS NOT NULL AND user_id = who.user_id AND generation = who.backup_generation

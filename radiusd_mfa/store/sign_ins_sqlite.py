@@ -28,7 +28,7 @@ _READ: Final = """
              WHERE user_id = u.id AND (?3 = 0 OR team_id = ?3)),
            t.history, v.at, v.text, l.at, l.text, l.nas_id, l.device,
            c.user_id, c.nas_id, c.expires_at, a.at, a.outcome, a.reason,
-           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark,
+           m.id, m.seed, m.digits, m.period, m.algorithm, m.watermark, m.kind,
            b.id, b.selector, b.hash, b.used_at
       FROM (SELECT 1)
       LEFT JOIN users u ON u.name = ?2
@@ -43,7 +43,7 @@ _READ: Final = """
                        AND granted_to = coalesce(u.password_hash, '')))
       LEFT JOIN challenges c ON c.state = ?7 AND c.granted_to = coalesce(u.password_hash, '')
       LEFT JOIN audit a ON a.request = ?8
-      LEFT JOIN methods m ON m.user_id = u.id AND m.kind = 'totp' AND m.confirmed_at IS NOT NULL
+      LEFT JOIN methods m ON m.user_id = u.id AND m.confirmed_at IS NOT NULL
       LEFT JOIN backup_codes b
              ON b.user_id = u.id AND b.generation = u.backup_generation AND b.selector IN (?9, ?10)
 """

@@ -1,5 +1,6 @@
 """Codes by SMS on the pages: a phone counts after its code came, and only where it is configured and allowed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.administered import World
 from tests.support.pages import Browser
 
 NUMBER = "+49 151 12345678"
+Browse = Callable[..., Browser]
 
 
 @pytest.fixture
@@ -95,3 +97,27 @@ def test_where_there_is_no_phone_none_is_sent_a_code(world: World, browser: Brow
     assert "Send a code to my phone" not in browser.text
     assert browser.send("/sign-in/send").status_code == 422
     assert sent(world) == []
+
+
+def test_whoever_has_only_a_phone_is_not_signed_in_by_the_password_alone(world: World, browse: Browse) -> None:
+    """A phone is a second factor where nothing is required, too: whoever has set one up is asked for it."""
+    user = world.user()
+    teams.add("ops", plan="mfa", **world.needs)
+    teams.add_member("ops", user, role="member", **world.needs)
+    first = browse()
+    first.sign_in()
+    first.send("/set-up/sms", number=NUMBER)
+    (code,) = sent(world)
+    first.send("/set-up/code", code=code)
+    codes = shown_codes(first)
+    first.send("/set-up/done", recorded="yes")
+    assert counting(world) == 1
+    for policy in (None, '[[require]]\nroles = ["owner"]\nevery = "connection"\n'):
+        with world.app.database.writing() as connection:
+            connection.execute(schema.teams.update().values(policy=policy, policy_version=1))
+        browser = browse()
+        browser.sign_in()
+        assert browser.where == "/sign-in/code"
+        assert browser.send("/sign-in/code", code="000000").status_code == 403
+        browser.send("/sign-in/code", code=codes.pop())
+        assert browser.where == "/profile"
