@@ -487,8 +487,9 @@ def test_who_has_a_method_of_another_kind_adds_none_by_the_password_alone(
     world: World, alice: Led, nas: TestNas
 ) -> None:
     enrolled_by_sms(world)
-    assert nas.ask(alice.user.name, b"hunter2").code is Code.ACCESS_REJECT
-    assert world.audit() == [("reject", "not-enrolled")]
+    assert nas.ask(alice.user.name, b"hunter2").code is Code.ACCESS_CHALLENGE
+    assert world.audit() == [("challenge", "code-due")]
+    assert count(world, schema.challenges, schema.challenges.c.kind != "code") == 0, "none that leads to a set-up"
 
 
 def test_who_gave_a_second_factor_up_is_led_to_a_new_one(world: World, clock: Clock, nas: TestNas) -> None:
