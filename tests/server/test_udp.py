@@ -9,7 +9,6 @@ import pytest
 
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.radius.wire import Code
-from radiusd_mfa.server import udp
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.udp import Datagram, Listener, ListenProblem
 from tests.support.world import World
@@ -129,7 +128,7 @@ def numbers_from(datagrams: Sequence[Datagram], source: str) -> list[int]:
 
 def some_seconds_later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     real = time.time
-    monkeypatch.setattr(udp.time, "time", lambda: real() + seconds)
+    monkeypatch.setattr(time, "time", lambda: real() + seconds)
 
 
 def test_what_has_just_come_is_taken_in_its_order_and_the_rest_stays_for_the_next_turn() -> None:
