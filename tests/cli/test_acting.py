@@ -309,7 +309,7 @@ def test_codes_are_seen_again_only_where_the_policy_allows_it(desk: Desk) -> Non
     assert key["sealed"] == 5  # the NAS entry's secret, the seed, two codes, the root of the digests
     desk.policy(VOLUNTARY)
     (key,) = [key for key in desk.run("keys", "status", "--json").json["keys"] if key["active"]]
-    assert key["sealed"] == 2
+    assert key["sealed"] == 3
 
 
 # X1 to X6
