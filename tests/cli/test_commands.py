@@ -275,7 +275,8 @@ def test_a_time_that_is_none_is_wrong_usage(ready: Cli, since: str) -> None:
 
 def test_keys_say_how_much_they_sealed(ready: Cli) -> None:
     document = ready("keys", "status", "--json").json
-    assert [(key["active"], key["present"], key["sealed"]) for key in document["keys"]] == [(True, True, 2)]  # a secret, and the root of the digests
+    (key,) = document["keys"]
+    assert (key["active"], key["present"], key["sealed"]) == (True, True, 2)  # a secret, and the root of the digests
 
 
 def test_db_status_of_an_old_schema_tells_the_command_that_helps(ready: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
