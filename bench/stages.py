@@ -14,7 +14,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,12 +35,15 @@ from radiusd_mfa.server.drops import Drops
 from radiusd_mfa.server.intake import Intake, Work
 from radiusd_mfa.server.nas_table import NasTable
 from radiusd_mfa.server.replies import Replies
+from radiusd_mfa.server.tally import Tallies
 from radiusd_mfa.server.udp import Datagram
+from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import upgrade
+from radiusd_mfa.usecases.ports import Settlement
 from radiusd_mfa.usecases.sign_in import SignIn
 
 SECRET = b"bench-secret-0123456789"
@@ -106,6 +109,7 @@ class Bench:
         self.intake = Intake(table, Exchanges(65_536), self.sign_in, Drops())
         self.store = SignIns(database, self.keys)
         self.replies = Replies(self.sign_in, None, lambda _text: EncodedProfile())
+        self.witness = Witness(Tallies().of(0))
         self.spent: dict[str, float] = {}
         self.next_user = 0
 
@@ -123,8 +127,11 @@ class Bench:
         attempts = [work.attempt for work in works]
         facts = self._timed("open", lambda: self.store.open(attempts))
         verdicts = self._timed("judge", lambda: [self._judge(work, of) for work, of in zip(works, facts, strict=True)])
-        ids = self._timed("settle", lambda: self._settle(works, facts, verdicts))
+        rows = zip(works, facts, verdicts, strict=True)
+        settled = [(work, self.sign_in.settlement(work.attempt, of, verdict)) for work, of, verdict in rows]
+        ids = self._timed("settle", lambda: self.store.settle([settlement for _work, settlement in settled]))
         assert None not in ids
+        self._timed("count", lambda: self._count(works, settled, ids))
         self._timed("reply", lambda: [self.replies.to(work, of) for work, of in zip(works, verdicts, strict=True)])
 
     def _judge(self, work: Work, facts: Facts) -> Verdict:
@@ -134,9 +141,11 @@ class Bench:
         assert verdict.outcome is Outcome.ACCEPT
         return verdict
 
-    def _settle(self, works: list[Work], facts: list[Facts], verdicts: list[Verdict]) -> list[int | None]:
-        rows = zip(works, facts, verdicts, strict=True)
-        return self.store.settle([self.sign_in.settlement(work.attempt, of, verdict) for work, of, verdict in rows])
+    def _count(self, works: list[Work], settled: list[tuple[Work, Settlement]], ids: Sequence[int | None]) -> None:
+        for work in works:
+            work.received = time.monotonic()
+        self.witness.opened(works, time.monotonic())
+        self.witness.settled(settled, ids, time.monotonic())
 
     def _timed(self, stage: str, work: Callable[[], Result]) -> Result:
         start = time.process_time()

@@ -24,6 +24,7 @@ from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.tally import Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.audit_chain import AuditSeals
@@ -221,8 +222,8 @@ class App:
         """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
         return self.daemon_on([Listener.bind(endpoint) for endpoint in listen or self.config.listen])
 
-    def daemon_on(self, listeners: Sequence[Listener]) -> Daemon:
-        """Make the RADIUS server on sockets that are bound already."""
+    def daemon_on(self, listeners: Sequence[Listener], tally: Tally | None = None) -> Daemon:
+        """Make the RADIUS server on sockets that are bound already; it goes on counting in the tally."""
         parts = Parts(
             config=self.config,
             sign_ins=self.sign_in_store,
@@ -232,6 +233,7 @@ class App:
             encode_profile=self._encode_profile,
             tidy=Housekeeping(self.database).tidy,
             seal=partial(self._seal, AuditSeals(self.database, self.keys, beside_sign_ins=True)),
+            tally=tally or Tally(),
         )
         return Daemon(parts, listeners)
 

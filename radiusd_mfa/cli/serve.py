@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -15,12 +16,23 @@ from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Config, ConfigProblem, Endpoint
 from radiusd_mfa.server.succession import Incumbent, RenewalProblem, Succession
+from radiusd_mfa.server.tally import Count, Tallies, Tally
 from radiusd_mfa.server.udp import Listener, ListenProblem
 from radiusd_mfa.server.workers import Parent, bind
 
 _log: Final = logging.getLogger(__name__)
 _BOUND: Final = ("listen", "workers")
 """Settings that a reload leaves as they are: the sockets stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What stays when a daemon follows another: the sockets, and where it counts."""
+
+    listeners: Sequence[Listener]
+    tally: Tally
+    workers: int
+    """How many share the port, this one included."""
 
 
 @click.command(cls=Command, example="radiusd-mfa serve --listen 127.0.0.1:1812 --workers 2")
@@ -50,37 +62,42 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
     def ready() -> None:
         click.echo(f"radiusd-mfa is ready on {addresses}")
 
+    tallies = Tallies(len(sockets))
+    serve_one = partial(_serve, session, tallies)
     if len(sockets) == 1:
-        _serve(session, sockets[0], ready)
+        serve_one(0, sockets[0], ready)
     else:
-        parent = Parent(sockets, partial(_serve, session, workers=len(sockets)), partial(_reloads, session))
-        sys.exit(parent.run(ready))
+        sys.exit(Parent(sockets, serve_one, partial(_reloads, session)).run(ready))
 
 
-def _serve(session: Session, listeners: Sequence[Listener], ready: Callable[[], None], *, workers: int = 1) -> None:
+def _serve(
+    session: Session, tallies: Tallies, worker: int, listeners: Sequence[Listener], ready: Callable[[], None]
+) -> None:
     """Serve until SIGTERM, with a share of the hash threads where there are other workers."""
-    first = _incumbent(session, listeners, workers)
+    place = _Place(listeners, tallies.of(worker), len(tallies))
+    place.tally.add(Count.STARTS)
+    first = _incumbent(session, place)
     gc.freeze()  # what exists now stays: a full collection need not look at it for every thousandth sign-in
-    Succession(first, partial(_renewed, session, listeners, workers)).run(ready)
+    Succession(first, partial(_renewed, session, place)).run(ready)
 
 
-def _incumbent(session: Session, listeners: Sequence[Listener], workers: int) -> Incumbent:
-    session.narrow(hash_threads=max(1, session.config.hash_threads // workers))
+def _incumbent(session: Session, place: _Place) -> Incumbent:
+    session.narrow(hash_threads=max(1, session.config.hash_threads // place.workers))
     app = App.open(session.config, profile=session.profile)
     try:
         app.refuse_loss()
-        return Incumbent(app.daemon_on(listeners), app.leave, app.close)
+        return Incumbent(app.daemon_on(place.listeners, place.tally), app.leave, app.close)
     except BaseException:
         app.close()
         raise
 
 
-def _renewed(session: Session, listeners: Sequence[Listener], workers: int) -> Incumbent:
+def _renewed(session: Session, place: _Place) -> Incumbent:
     """Open a daemon with what the settings say now."""
     before = session.config
     try:
         _tell_what_stays(before, session.reload())
-        made = _incumbent(session, listeners, workers)
+        made = _incumbent(session, place)
     except ConfigProblem as problem:
         raise RenewalProblem(problem.problems) from problem
     except (*UNUSABLE, *FAULTS, OSError) as problem:

@@ -95,12 +95,23 @@ class HashPool:
         self._waiting = 0
         self._expected = 0.0
         self._ended = -math.inf
+        self.busy = 0
+        """Threads that run a job now."""
+        self.done = 0
+        """Jobs that were run."""
+        self.spent = 0.0
+        """Seconds that all of them took."""
         self._closing = False
         self._complained = False
         # Daemons, so that a job that never ends can't keep the process from ending after close() gave up on it.
         self._threads = [threading.Thread(target=self._work, name=f"hash-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are."""
+        return len(self._threads)
 
     @property
     def waiting(self) -> int:
@@ -228,12 +239,18 @@ class HashPool:
 
     def _timed(self, job: _Job) -> object:
         began = self._clock()
+        with self._changed:
+            self.busy += 1
         try:
             return job.run()
         finally:
             with self._changed:
                 self._ended = self._clock()
-                self._expected += _WEIGHT * (self._ended - began - self._expected)
+                took = self._ended - began
+                self._expected += _WEIGHT * (took - self._expected)
+                self.busy -= 1
+                self.done += 1
+                self.spent += took
 
     def _lower_priority(self) -> None:
         try:

@@ -9,7 +9,7 @@ import os
 import selectors
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import count
 from threading import Event, Thread
@@ -25,8 +25,12 @@ from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Again, Intake, Status, Work
 from radiusd_mfa.server.nas_table import KindOf, NasTable
 from radiusd_mfa.server.pipeline import Pipeline
+from radiusd_mfa.server.probe import Parts as Probed
+from radiusd_mfa.server.probe import Probe
 from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
+from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Listener
+from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
@@ -42,6 +46,8 @@ _GOLDEN: Final = 0.618
 """The golden ratio: its multiples, without their whole part, lie evenly."""
 SEAL: Final = 1.0
 """Seconds between two seals over the audit log: so long a row can be changed without a trace."""
+LOOK: Final = 1.0
+"""Seconds between two looks at queues, threads and sockets."""
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
 _GATHER: Final = 0.01
@@ -64,6 +70,8 @@ class Parts:
     """Removes rows that have expired by then (Unix seconds); raises StoreFault."""
     seal: Callable[[float], str | None] = lambda _now: None
     """Seals what was recorded in the audit log by then; returns what is wrong with the log. Raises StoreFault."""
+    tally: Tally = field(default_factory=Tally)
+    """Where it counts; it goes on from what the daemon before has counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,8 @@ class Daemon:
         self._health = Health(parts.config.database_deadline)
         self._table = NasTable(parts.kind_of)
         self._exchanges = Exchanges(EXCHANGES)
-        self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops)
+        self.tally: Final = parts.tally
+        self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops, self.tally)
         encode_profile = lru_cache(PROFILES)(parts.encode_profile)
         self._replies = Replies(parts.sign_in, parts.config.portal_url, encode_profile)
         self._listeners = listeners
@@ -104,12 +113,15 @@ class Daemon:
             pool=self._pool,
             health=self._health,
             drops=self.drops,
+            witness=Witness(self.tally),
             deadline=self._deadline,
             wake=partial(os.eventfd_write, self._wake, 1),
             obstacle=self._replies.obstacle,
             tell=self._tell,
             silence=self._silence,
         )
+        probed = Probed(self.drops, self._health, self._pool, listeners, self._depths, self._table.__len__)
+        self._probe = Probe(self.tally, probed)
 
     @property
     def addresses(self) -> list[str]:
@@ -126,6 +138,7 @@ class Daemon:
         refresher.start()
         Thread(target=self._tidy_for_ever, name="tidy", daemon=True).start()
         Thread(target=self._seal_for_ever, name="seal", daemon=True).start()
+        Thread(target=self._look_for_ever, name="probe", daemon=True).start()
         with selectors.DefaultSelector() as selector:
             for listener in self._listeners:
                 selector.register(listener.socket, selectors.EVENT_READ, listener)
@@ -154,6 +167,7 @@ class Daemon:
             while not (self._pipeline.idle and not self._late) and (left := until - monotonic()) > 0:
                 self._turn(selector, left)
         self._pool.close(timeout=1.0)
+        self._probe.count()
 
     def stop(self) -> None:
         """Take nothing more, finish what was taken, and end `run`. Safe in a signal handler and in any thread."""
@@ -194,12 +208,16 @@ class Daemon:
                     if self._health.good:  # RFC 5997 4.2: silence tells the NAS to ask the next server
                         listener.send(alive(status), datagram)
                 case Again(_, octets):
+                    self.tally.add(Count.DUPLICATES_ANSWERED)
                     listener.send(octets, datagram)
                 case None:
                     pass
         if listener.passed_over > passed_over:
             self.drops.counts[OVERLOAD] += listener.passed_over - passed_over
         self._pipeline.offer(works)
+
+    def _depths(self) -> tuple[int, int, int, int]:
+        return (*self._pipeline.depths, len(self._late))
 
     def _deadline(self, work: Work) -> float:
         """Return when the client must have given up, in monotonic seconds; a retransmission renews it."""
@@ -261,6 +279,11 @@ class Daemon:
                 self._tidy(time())
             except Exception as fault:  # noqa: BLE001 - whatever it is, the next time may do better
                 _log.warning("expired rows are left for the next time: %s", fault)
+
+    def _look_for_ever(self) -> None:
+        self._probe.look()
+        while not self._stopping.wait(LOOK):
+            self._probe.look()
 
     def _seal_for_ever(self) -> None:
         quiet_until = 0.0

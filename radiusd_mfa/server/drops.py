@@ -42,6 +42,8 @@ class Drops:
 
     def __init__(self) -> None:
         self.counts: Final[Counter[str]] = Counter()
+        self.by_nas: Final[Counter[str]] = Counter()
+        """Of the packets from addresses of NAS entries; strangers have no name here."""
         self._last: dict[tuple[str, str], float] = {}
         self._lines: Counter[str] = Counter()
         self._lines_since = -_QUIET
@@ -49,6 +51,8 @@ class Drops:
     def note(self, cause: str, *, address: str, nas: str = "") -> None:
         """Count a dropped packet."""
         self.counts[cause] += 1
+        if nas:
+            self.by_nas[nas] += 1
         now = monotonic()
         key = (cause, address)
         if now - self._last.get(key, -_QUIET) < _QUIET:

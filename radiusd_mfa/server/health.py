@@ -16,6 +16,10 @@ class Health:
         self._numbers = count()
         self._running: dict[int, float] = {}
         self._last_succeeded = False
+        self.failures = 0
+        """Transactions that failed."""
+        self.late = 0
+        """Transactions that succeeded after their deadline."""
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -31,6 +35,8 @@ class Health:
             with self._lock:
                 took = monotonic() - self._running.pop(number)
                 self._last_succeeded = succeeded and took <= self._deadline
+                self.failures += not succeeded
+                self.late += succeeded and took > self._deadline
 
     @property
     def good(self) -> bool:

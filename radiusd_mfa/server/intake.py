@@ -18,6 +18,7 @@ from radiusd_mfa.radius.packet import AccessRequest, StatusRequest, authenticate
 from radiusd_mfa.radius.wire import PacketError, parse
 from radiusd_mfa.server.drops import FAULT, UNKNOWN_NAS, Drops
 from radiusd_mfa.server.nas_table import KnownNas, NasTable
+from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.usecases.sign_in import SignIn
 
@@ -41,6 +42,11 @@ class Work:
     """Monotonic seconds."""
     facts: Facts = field(default_factory=Facts)
     tries: int = 0
+    opening: float = 0.0
+    """When the transaction began that read its facts, monotonic seconds; `opened`: when it ended."""
+    opened: float = 0.0
+    hashed: float = 0.0
+    """Seconds for which it was with the hash threads; 0: it was not."""
 
     @property
     def exchange(self) -> tuple[object, int, bytes]:
@@ -68,11 +74,14 @@ class Again:
 class Intake:
     """Reads datagrams; `now` is monotonic seconds, `at` Unix seconds."""
 
-    def __init__(self, table: NasTable, exchanges: Exchanges, sign_in: SignIn, drops: Drops) -> None:
+    def __init__(
+        self, table: NasTable, exchanges: Exchanges, sign_in: SignIn, drops: Drops, tally: Tally | None = None
+    ) -> None:
         self._table = table
         self._exchanges = exchanges
         self._sign_in = sign_in
         self._drops = drops
+        self._tally = tally or Tally()
 
     def read(self, datagram: Datagram, *, now: float, at: float) -> Work | Status | Again | None:
         """Return what a datagram asks for; None: it is dropped, or in work already."""
@@ -101,6 +110,7 @@ class Intake:
         if isinstance(meeting, bytes):
             return Again(datagram, meeting)
         if meeting is PENDING:
+            self._tally.add(Count.DUPLICATES_IN_WORK)
             return None
         assert meeting is FRESH  # noqa: S101 - the third of three
         digest = _request_digest(datagram, packet.octets)

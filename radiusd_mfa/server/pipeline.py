@@ -26,6 +26,7 @@ from radiusd_mfa.passwords.pool import Displaced, HashPool, PoolProblem
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
+from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import Settlement, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
 
@@ -55,6 +56,7 @@ class Pipeline:
         pool: HashPool,
         health: Health,
         drops: Drops,
+        witness: Witness,
         deadline: Callable[[Work], float],
         wake: Callable[[], None],
         obstacle: Callable[[Work, Verdict], str],
@@ -66,6 +68,7 @@ class Pipeline:
         self._pool = pool
         self._health = health
         self._drops = drops
+        self._witness = witness
         self._deadline = deadline
         self._wake = wake
         self._obstacle = obstacle
@@ -86,6 +89,11 @@ class Pipeline:
     def idle(self) -> bool:
         """Whether everything that was taken is told or silenced."""
         return not self.busy and not self._hashing
+
+    @property
+    def depths(self) -> tuple[int, int, int]:
+        """How many wait to be opened, for the hash threads, and to be settled."""
+        return len(self._opening), self._hashing, len(self._settling)
 
     @property
     def has_room(self) -> bool:
@@ -122,12 +130,14 @@ class Pipeline:
     def _read(self, works: list[Work], read: Callable[[Sequence[Attempt]], Sequence[Facts]]) -> None:
         if not works:
             return
+        began = monotonic()
         try:
             with self._health.watched():
                 found = read([work.attempt for work in works])
         except Exception as fault:  # noqa: BLE001 - whatever it is, the thread goes on and nobody is answered
             self._fail(works, fault)
             return
+        self._witness.opened(works, began)
         for work, facts in zip(works, found, strict=True):
             work.facts = facts
             self._guarded(self._examine, work)
@@ -188,6 +198,7 @@ class Pipeline:
         elif isinstance(answer, BaseException):
             self._fail([work], answer)
         else:
+            self._witness.hashed(work)
             self._guarded(self._decide, work, question, answer)
 
     def _decide(self, work: Work, question: Question, answer: Right | None) -> None:
@@ -195,6 +206,7 @@ class Pipeline:
 
     def _conclude(self, work: Work, verdict: Verdict) -> None:
         if verdict.clock_is_behind:
+            self._witness.clock_was_behind()
             _log.error("the clock is behind the codes that user %s spent: it was set back", work.attempt.shown_name)
         if obstacle := self._obstacle(work, verdict):
             # Before anything is written: a code must not be spent on an Accept that nobody gets, and nobody guessed.
@@ -207,12 +219,14 @@ class Pipeline:
         if not batch:
             return
         works = [work for work, _settlement in batch]
+        began = monotonic()
         try:
             with self._health.watched():
                 audit_ids = self._store.settle([settlement for _work, settlement in batch])
         except Exception as fault:  # noqa: BLE001 - nothing was committed, whatever it is
             self._fail(works, fault)
             return
+        self._witness.settled(batch, audit_ids, began)
         for (work, settlement), audit_id in zip(batch, audit_ids, strict=True):
             if audit_id is None:
                 self._judge_again(work)

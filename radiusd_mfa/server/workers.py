@@ -22,8 +22,8 @@ from radiusd_mfa.config import Endpoint
 from radiusd_mfa.server.udp import Listener
 
 _log: Final = logging.getLogger(__name__)
-Serve = Callable[[Sequence[Listener], Callable[[], None]], None]
-"""Serves on these sockets until SIGTERM, calls its second argument when it is ready; runs in a worker."""
+Serve = Callable[[int, Sequence[Listener], Callable[[], None]], None]
+"""Serves as the worker of this number on these sockets until SIGTERM, calls its last argument when it is ready."""
 
 PATIENCE: Final = 7.0
 """Seconds after SIGTERM until a worker is killed; a daemon needs 5 at most."""
@@ -130,7 +130,7 @@ class Parent:
                 if other != number:
                     for listener in sockets:
                         listener.close()
-            self._serve(self._sockets[number], ready)
+            self._serve(number, self._sockets[number], ready)
             code = 0
         except Exception:  # noqa: BLE001 - the last words of a process, whatever they are
             _log.exception("worker %d ended", number)
