@@ -35,6 +35,7 @@ from radiusd_mfa.server.drops import Drops
 from radiusd_mfa.server.intake import Intake, Work
 from radiusd_mfa.server.nas_table import NasTable
 from radiusd_mfa.server.replies import Replies
+from radiusd_mfa.server.sightings import Sightings
 from radiusd_mfa.server.tally import Tallies
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.server.witness import Witness
@@ -106,7 +107,7 @@ class Bench:
         table = NasTable(lambda _name: 0)
         table.replace(NasTableReader(database, self.keys).read())
         self.sign_in = SignIn(self.keys, LocalHashing(PROFILE))
-        self.intake = Intake(table, Exchanges(65_536), self.sign_in, Drops())
+        self.intake = Intake(table, Exchanges(65_536), self.sign_in, Drops(), Sightings())
         self.store = SignIns(database, self.keys)
         self.replies = Replies(self.sign_in, None, lambda _text: EncodedProfile())
         self.witness = Witness(Tallies().of(0))

@@ -35,6 +35,7 @@ from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.outbox_queue import OutboxQueue
 from radiusd_mfa.store.portal_sessions import PageSessionTable
 from radiusd_mfa.store.sealed import SealedValues
+from radiusd_mfa.store.sightings import SightingTable
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases import restore
@@ -234,6 +235,7 @@ class App:
             tidy=Housekeeping(self.database).tidy,
             seal=partial(self._seal, AuditSeals(self.database, self.keys, beside_sign_ins=True)),
             tally=tally or Tally(),
+            note=SightingTable(self.database).add,
         )
         return Daemon(parts, listeners)
 

@@ -60,6 +60,7 @@ _STORED: Final = (
     "portal_ports",
     "audit_ports",
     "key_ports",
+    "sighting_ports",
 )
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {

@@ -33,13 +33,16 @@ class _Pending:
     authenticator: bytes
     since: float
     last_seen: float
+    gap: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answered:
     authenticator: bytes
     since: float
     octets: bytes = field(repr=False)
+    last_seen: float
+    gap: float = 0.0
 
 
 class Exchanges:
@@ -69,10 +72,11 @@ class Exchanges:
         key = (source, identifier)
         answered = self._answered.get(key)
         if answered is not None and self._is(answered, authenticator, now):
+            answered.gap, answered.last_seen = now - answered.last_seen, now
             return answered.octets
         pending = self._pending.get(key)
         if pending is not None and self._is(pending, authenticator, now):
-            pending.last_seen = now
+            pending.gap, pending.last_seen = now - pending.last_seen, now
             return PENDING
         self._drop(key)
         if len(self) >= self._capacity:
@@ -83,9 +87,10 @@ class Exchanges:
     def answer(self, source: Hashable, identifier: int, authenticator: bytes, octets: bytes, now: float) -> None:
         """Keep a reply for retransmissions; one to a request that was superseded or forgotten is not kept."""
         key = (source, identifier)
-        if self._of(key, authenticator) is not None:
+        pending = self._of(key, authenticator)
+        if pending is not None:
             del self._pending[key]
-            self._answered[key] = _Answered(authenticator, now, octets)
+            self._answered[key] = _Answered(authenticator, now, octets, pending.last_seen)
 
     def forget(self, source: Hashable, identifier: int, authenticator: bytes) -> None:
         """End a request in silence, so that its retransmission is worked on again."""
@@ -97,6 +102,11 @@ class Exchanges:
         """When the client last sent a request that is in work, which renews its deadline; else None."""
         pending = self._of((source, identifier), authenticator)
         return None if pending is None else pending.last_seen
+
+    def gap(self, source: Hashable, identifier: int) -> float:
+        """Return the seconds between the last two sendings of the request that is known by this identifier."""
+        known = self._answered.get((source, identifier)) or self._pending.get((source, identifier))
+        return known.gap if known else 0.0
 
     def _of(self, key: _Key, authenticator: bytes) -> _Pending | None:
         pending = self._pending.get(key)

@@ -28,6 +28,7 @@ from radiusd_mfa.server.pipeline import Pipeline
 from radiusd_mfa.server.probe import Parts as Probed
 from radiusd_mfa.server.probe import Probe
 from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
+from radiusd_mfa.server.sightings import Note, Sightings, hand_on_for_ever
 from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.witness import Witness
@@ -72,6 +73,8 @@ class Parts:
     """Seals what was recorded in the audit log by then; returns what is wrong with the log. Raises StoreFault."""
     tally: Tally = field(default_factory=Tally)
     """Where it counts; it goes on from what the daemon before has counted."""
+    note: Note = lambda _sightings, _strangers, _now: None
+    """Records what the NASes were seen to do; raises StoreFault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,12 @@ class Daemon:
         self._tidy = parts.tidy
         self._seal = parts.seal
         self.drops: Final = Drops()
+        self.sightings: Final = Sightings()
         self._health = Health(parts.config.database_deadline)
         self._table = NasTable(parts.kind_of)
         self._exchanges = Exchanges(EXCHANGES)
         self.tally: Final = parts.tally
-        self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops, self.tally)
+        self._intake = Intake(self._table, self._exchanges, parts.sign_in, self.drops, self.sightings, tally=self.tally)
         encode_profile = lru_cache(PROFILES)(parts.encode_profile)
         self._replies = Replies(parts.sign_in, parts.config.portal_url, encode_profile)
         self._listeners = listeners
@@ -107,6 +111,9 @@ class Daemon:
         self._looked = monotonic()
         self._stopping = Event()
         self._succeeded = False
+        self._recorder = Thread(
+            target=hand_on_for_ever, args=(self.sightings, parts.note, self._stopping), name="sightings", daemon=True
+        )
         self._pipeline = Pipeline(
             store=parts.sign_ins,
             sign_in=parts.sign_in,
@@ -139,6 +146,7 @@ class Daemon:
         Thread(target=self._tidy_for_ever, name="tidy", daemon=True).start()
         Thread(target=self._seal_for_ever, name="seal", daemon=True).start()
         Thread(target=self._look_for_ever, name="probe", daemon=True).start()
+        self._recorder.start()
         with selectors.DefaultSelector() as selector:
             for listener in self._listeners:
                 selector.register(listener.socket, selectors.EVENT_READ, listener)
@@ -168,6 +176,7 @@ class Daemon:
                 self._turn(selector, left)
         self._pool.close(timeout=1.0)
         self._probe.count()
+        self._recorder.join(timeout=REFRESH)
 
     def stop(self) -> None:
         """Take nothing more, finish what was taken, and end `run`. Safe in a signal handler and in any thread."""
@@ -226,6 +235,8 @@ class Daemon:
 
     def _tell(self, work: Work, verdict: Verdict) -> None:
         """Keep a reply until it is due: a Reject takes a second whatever its reason, and no thread waits for it."""
+        if verdict.outcome is Outcome.CHALLENGE:
+            self.sightings.challenge(work.known.entry.nas.id)
         wait = self._config.reject_delay if verdict.outcome is Outcome.REJECT else 0.0
         self._hold(_Told(work, self._replies.to(work, verdict)), work.received + wait)
 

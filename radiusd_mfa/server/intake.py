@@ -18,6 +18,7 @@ from radiusd_mfa.radius.packet import AccessRequest, StatusRequest, authenticate
 from radiusd_mfa.radius.wire import PacketError, parse
 from radiusd_mfa.server.drops import FAULT, UNKNOWN_NAS, Drops
 from radiusd_mfa.server.nas_table import KnownNas, NasTable
+from radiusd_mfa.server.sightings import Sightings
 from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.usecases.sign_in import SignIn
@@ -75,13 +76,21 @@ class Intake:
     """Reads datagrams; `now` is monotonic seconds, `at` Unix seconds."""
 
     def __init__(
-        self, table: NasTable, exchanges: Exchanges, sign_in: SignIn, drops: Drops, tally: Tally | None = None
+        self,
+        table: NasTable,
+        exchanges: Exchanges,
+        sign_in: SignIn,
+        drops: Drops,
+        sightings: Sightings,
+        *,
+        tally: Tally | None = None,
     ) -> None:
         self._table = table
         self._exchanges = exchanges
         self._sign_in = sign_in
         self._drops = drops
         self._tally = tally or Tally()
+        self._sightings = sightings
 
     def read(self, datagram: Datagram, *, now: float, at: float) -> Work | Status | Again | None:
         """Return what a datagram asks for; None: it is dropped, or in work already."""
@@ -89,11 +98,13 @@ class Intake:
         known = self._table.find(address)
         if known is None:
             self._drops.note(UNKNOWN_NAS, address=address)
+            self._sightings.stranger(address, at=at)
             return None
         try:
             return self._read(datagram, known, now=now, at=at)
         except PacketError as error:
             self._drops.note(error.cause, address=address, nas=known.entry.nas.name)
+            self._sightings.dropped(known.entry.nas.id, error.cause, at=at)
         except Exception:  # noqa: BLE001 - as the next line says
             # A defect of ours, met by one packet, must not end the loop for all the others.
             self._drops.counts[FAULT] += 1
@@ -107,14 +118,18 @@ class Intake:
         if isinstance(request, StatusRequest):
             return Status(datagram, known, request)
         meeting = self._exchanges.meet(_source(datagram), packet.identifier, packet.authenticator, now)
+        if meeting is not FRESH:
+            gap = self._exchanges.gap(_source(datagram), packet.identifier)
+            self._sightings.retransmission(known.entry.nas.id, after=gap, at=at)
         if isinstance(meeting, bytes):
             return Again(datagram, meeting)
         if meeting is PENDING:
             self._tally.add(Count.DUPLICATES_IN_WORK)
             return None
-        assert meeting is FRESH  # noqa: S101 - the third of three
         digest = _request_digest(datagram, packet.octets)
-        return Work(datagram, known, request, self._attempt(request, known, digest, at), received=now)
+        attempt = self._attempt(request, known, digest, at)
+        self._sightings.request(known.entry.nas.id, packet, request, attempt)
+        return Work(datagram, known, request, attempt, received=now)
 
     def _attempt(self, request: AccessRequest, known: KnownNas, digest: bytes, at: float) -> Attempt:
         nas = known.entry.nas

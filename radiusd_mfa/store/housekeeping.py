@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import delete
 
+from radiusd_mfa.store import sightings
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.schema import challenges, portal_sessions, verifications
 
@@ -20,8 +21,9 @@ class Housekeeping:
         self._database = database
 
     def tidy(self, now: float) -> None:
-        """Remove expired challenges, sessions of the pages, and devices not seen for long; raises StoreFault."""
+        """Remove what has expired or was not seen for long; raises StoreFault."""
         with self._database.writing() as connection:
             connection.execute(delete(challenges).where(challenges.c.expires_at < now))
             connection.execute(delete(verifications).where(verifications.c.at < now - FORGOTTEN_AFTER))
             connection.execute(delete(portal_sessions).where(portal_sessions.c.seen_at < now - _IDLE))
+            sightings.tidy(connection, now)

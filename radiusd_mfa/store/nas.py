@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
+from radiusd_mfa.store.sightings import forget
 from radiusd_mfa.usecases.admin_ports import NasRow, NasSettings
 
 _nas: Final = schema.nas.c
@@ -44,10 +45,12 @@ class NasTable:
                 self._connection.execute(update(schema.nas).where(_nas.id == nas_id).values(_values(settings)))
         except IntegrityError:
             return False
+        forget(self._connection, nas_id)
         return True
 
     def set_secret(self, nas_id: int, secret: bytes) -> None:
         """See `NasEntries.set_secret`."""
+        forget(self._connection, nas_id)
         sealed = self._keys.seal(secret, table="nas", column="secret", row=nas_id)
         self._connection.execute(update(schema.nas).where(_nas.id == nas_id).values(secret=sealed))
 
@@ -64,6 +67,7 @@ class NasTable:
         """See `NasEntries.remove`; the foreign keys take challenges along, periods have none."""
         periods = schema.verifications
         self._connection.execute(delete(periods).where(periods.c.nas_id == nas_id))
+        forget(self._connection, nas_id)
         self._connection.execute(delete(schema.nas).where(_nas.id == nas_id))
 
 

@@ -357,3 +357,29 @@ portal_sessions = Table(
     _one_of("stage", "code", "set-up", "in"),
     **_NEVER_AGAIN,
 )
+
+_SEEN: Final = (
+    *("requests", "signed", "proxied", "unreadable", "answers", "challenges", "retransmissions"),
+    *("unsigned_dropped", "wrong_signature", "proxy_state_dropped", "malformed", "chap", "ms_chap", "eap"),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    # No foreign key: what a server still counts of an entry that was just removed must not fail with all the rest.
+    Column("nas_id", _Id, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in _SEEN),
+    Column("retransmitted_after", Double, nullable=False, server_default="0"),
+    Column("seen_at", Double, nullable=False, server_default="0"),
+    Column("dropped_at", Double, nullable=False, server_default="0"),
+    Column("nas_identifier", Text),
+)
+
+strangers = Table(
+    "strangers",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("packets", BigInteger, nullable=False, server_default="0"),
+    Column("seen_at", Double, nullable=False),
+)

@@ -33,6 +33,7 @@ from radiusd_mfa.store import schema
 from radiusd_mfa.store.canary import write_canary
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.sightings import SightingTable
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.usecases.ports import SignInStore
 from radiusd_mfa.usecases.sign_in import SignIn
@@ -360,6 +361,7 @@ class World:
             SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
             DICTIONARY.kind,
             lambda text: encode_profile(text, DICTIONARY),
+            note=SightingTable(self.database).add,
         )
         sockets = bind([Endpoint.parse(listen)], WORKERS)
         lead = Lead(parts, sockets[0], [Daemon(parts, listeners) for listeners in sockets[1:]])
