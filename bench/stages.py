@@ -100,10 +100,11 @@ class Bench:
 
     def __init__(self, url: str, users: int) -> None:
         self.keys = KeyRing([("bench", bytes(32))])
-        upgrade(Database(url, deadline=60))
-        admin = Database(url, deadline=60)
+        admin, database = Database(url, deadline=60), Database(url, for_sign_ins=True)
+        upgrade(admin)
         self.seeds = fill(admin, self.keys, users)
-        database = Database(url, for_sign_ins=True)
+        admin.close()
+        self.close = database.close
         table = NasTable(lambda _name: 0)
         table.replace(NasTableReader(database, self.keys).read())
         self.sign_in = SignIn(self.keys, LocalHashing(PROFILE))
@@ -185,6 +186,7 @@ def main() -> None:
         bench = Bench(given.url or f"sqlite:///{directory}/bench.sqlite3", ROUNDS * (sum(BATCHES) + BATCHES[-1]) + 10)
         bench.run(BATCHES[-1], rounds)  # warm
         figures = {size: bench.run(size, rounds) for size in BATCHES}
+        bench.close()
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}")
     stages = list(figures[BATCHES[0]])
     print("CPU us a sign-in".ljust(18) + "".join(f"batch {size}".rjust(12) for size in BATCHES))

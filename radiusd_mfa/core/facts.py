@@ -12,6 +12,7 @@ from radiusd_mfa.core.set_up import Dialogue, Progress
 from radiusd_mfa.core.throttle import PENDING, Charge
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.core.typed import Answer, Typed
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verdict import Outcome, Reason
 from radiusd_mfa.core.verification import Verification
 
@@ -34,6 +35,7 @@ class Nas:
     """Whether whoever must enrol is led through it by Access-Challenges; otherwise the Reject names the page."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One sign-in request: who asks, from where, and what was typed, in all its possible readings."""
@@ -80,6 +82,7 @@ class MethodKind(StrEnum):
     SMS = "sms"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Person:
     """A user's row."""
@@ -123,6 +126,7 @@ class Membership:
     role: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Method:
     """A confirmed authenticator of the user, its seed opened."""
@@ -165,6 +169,7 @@ class Earlier:
     reason: Reason
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that the store knew about one attempt, read in the transaction that charged the throttle."""

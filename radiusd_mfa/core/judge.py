@@ -30,6 +30,7 @@ from radiusd_mfa.core.set_up import Dialogue, Finish, Unhashed
 from radiusd_mfa.core.throttle import Admission
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.core.typed import Answer, Reading, Typed
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verdict import Found, Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
 from radiusd_mfa.core.verification import Verification
 
@@ -43,6 +44,7 @@ _PROVEN: Final = (*_FRESH, Reason.PERIOD, Reason.REPEAT)
 _OF_SET_UP: Final = (Reason.SET_UP, Reason.RECORD_DUE)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Question:
     """Which of these readings is right? At most three passwords, mostly two, in this order, against one stored hash."""
@@ -65,6 +67,7 @@ class Question:
         return self.passwords_count and self.stored is None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Right:
     """The answer: this reading's password is right, and so is its backup code if it has one."""

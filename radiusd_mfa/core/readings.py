@@ -11,6 +11,7 @@ from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.facts import Facts, Method, MethodKind, StoredBackupCode
 from radiusd_mfa.core.totp import matching_steps
 from radiusd_mfa.core.typed import Reading, TotpCode, Typed
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verdict import SpendStep
 
 WINDOW: Final = 1
@@ -38,6 +39,7 @@ class SpentCode:
 Factor = SpendStep | StoredBackupCode | NothingTyped | WrongCode | SpentCode
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """One reading of the typed text, and what its code is worth if its password is right."""

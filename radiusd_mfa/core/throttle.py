@@ -20,6 +20,7 @@ from functools import lru_cache
 from math import isnan
 from typing import Final
 
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verdict import Mark
 
 PENDING: Final = "?"
@@ -52,6 +53,7 @@ class Admission(Enum):
     KNOWN_WRONG = "known-wrong"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Charge:
     """One entry of the history; its text is `at/mark/nas/device/text/request;`."""

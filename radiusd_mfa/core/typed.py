@@ -8,6 +8,7 @@ from typing import Literal
 from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.names import PasswordProblem, prepare_password
+from radiusd_mfa.core.values import quick
 
 Refusal = Literal["empty-password", "not-text", "scrv1"]
 
@@ -25,6 +26,7 @@ class TotpCode:
     digits: str = field(repr=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One way to read a typed text: the prepared password, never empty, and the code or word beside it."""

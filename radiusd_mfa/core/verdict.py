@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from radiusd_mfa.core.set_up import Finish, Recording
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verification import Verification
 
 
@@ -105,6 +106,7 @@ class SpendBackupCode:
     code_id: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Outcome, reason, and the claims that must hold in the settling transaction before the outcome may be told."""

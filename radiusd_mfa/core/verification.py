@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from radiusd_mfa.core.values import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Verification:
     """When the user gave a second factor, on which device of which NAS, and the digest of the text that did."""

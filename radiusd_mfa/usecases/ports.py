@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from radiusd_mfa.core.facts import Attempt, Facts, Nas
+from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verdict import Verdict
 from radiusd_mfa.usecases.books import Books
 
@@ -38,6 +39,7 @@ class IssuedChallenge:
     expires: float
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """A verdict to be made true: what was asked, what was known, what follows."""
