@@ -13,6 +13,7 @@ import hmac
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -89,7 +90,17 @@ class KeyRing:
     A ring that was read from a file takes up what is added to the file while it is in use.
     """
 
-    __slots__ = ("_active", "_digest_bases", "_entropy", "_file", "_keys", "_root", "_seen", "_waiting")
+    __slots__ = (
+        "_active",
+        "_by_beginning",
+        "_digest_bases",
+        "_entropy",
+        "_file",
+        "_keys",
+        "_root",
+        "_seen",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -115,6 +126,7 @@ class KeyRing:
         if len(keys) != len(made):
             raise KeyFileProblem("Two keys have the same id; every line needs its own.")
         self._keys = keys
+        self._by_beginning = {sealed_by(key_id): key for key_id, key in keys.items()}
         self._waiting = tuple(key.key_id for key, waits in made if waits)
         self._active = [key for key, waits in made if not waits][-1]
 
@@ -148,7 +160,8 @@ class KeyRing:
         except KeyProblem as error:
             raise type(error)(f"The key file does not belong to this database. {error}") from error
         ring = KeyRing([("any", bytes(KEY_OCTETS))], entropy=self._entropy, root=root)
-        ring._keys, ring._active, ring._waiting = self._keys, self._active, self._waiting
+        ring._keys, ring._by_beginning = self._keys, self._by_beginning
+        ring._active, ring._waiting = self._active, self._waiting
         ring._file, ring._seen = self._file, self._seen
         return ring
 
@@ -198,7 +211,25 @@ class KeyRing:
 
     def open(self, sealed: bytes, *, table: str, column: str, row: int | str) -> bytes:
         """Decrypt what was sealed for this place; raises the KeyProblem that says what is wrong."""
-        parts, place = _take_apart(sealed), _place(table, column, row)
+        place = _place(table, column, row)
+        return self._quickly_opened(sealed, place) or self._opened(sealed, place, f"{table}.{column} of row {row}")
+
+    def _quickly_opened(self, sealed: bytes, place: bytes) -> bytes | None:
+        """Decrypt what is in order, as at every sign-in: the way that can say what is wrong takes twice as long."""
+        begin = 2 + sealed[1] if len(sealed) > 1 else 0
+        key = self._by_beginning.get(sealed[:begin])
+        nonce = begin + 2 * _CHECK_OCTETS
+        body = nonce + _NONCE_OCTETS
+        if key is None or len(sealed) < body + _TAG_OCTETS:
+            return None
+        try:
+            return key.cipher.decrypt(sealed[nonce:body], sealed[body:], sealed[:nonce] + place)
+        except InvalidTag:
+            return None
+
+    def _opened(self, sealed: bytes, place: bytes, where: str) -> bytes:
+        """Decrypt with a look at each part; raises the KeyProblem that says what is wrong."""
+        parts = _take_apart(sealed)
         key = self._keys.get(parts.key_id)
         if key is None:
             self.refresh()  # another process may have begun to seal with a new one
@@ -210,7 +241,7 @@ class KeyRing:
         try:
             return key.cipher.decrypt(parts.nonce, parts.body, parts.header + place)
         except InvalidTag as error:
-            raise _diagnose(parts, key, place, f"{table}.{column} of row {row}") from error
+            raise _diagnose(parts, key, place, where) from error
 
     def digest(self, purpose: str, *parts: bytes) -> bytes:
         """Keyed BLAKE2b of the parts, 16 octets; equal only for the same purpose, parts and root."""
@@ -291,8 +322,17 @@ def _derive(secret: bytes, purpose: str) -> bytes:
 
 def _place(table: str, column: str, row: int | str) -> bytes:
     # Lengths in front: ("ab", "c") and ("a", "bc") are two places.
-    words = [word.encode() for word in (table, column, str(row))]
-    return b"".join(len(word).to_bytes(4, "big") + word for word in words)
+    return _framed_column(table, column) + _framed(str(row))
+
+
+@lru_cache(64)
+def _framed_column(table: str, column: str) -> bytes:
+    return _framed(table) + _framed(column)
+
+
+def _framed(word: str) -> bytes:
+    octets = word.encode()
+    return len(octets).to_bytes(4) + octets
 
 
 def _place_check(key: _Key, place: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hashlib import blake2s
 
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.set_up import Dialogue, Progress
-from radiusd_mfa.core.throttle import PENDING, Charge
+from radiusd_mfa.core.throttle import PENDING, Charge, written
 from radiusd_mfa.core.totp import Algorithm
 from radiusd_mfa.core.typed import Answer, Typed
 from radiusd_mfa.core.values import quick
@@ -70,9 +70,9 @@ class Attempt:
     def __post_init__(self) -> None:
         """Work the charge out once: it is needed at every stage."""
         device = blake2s(self.device.encode(errors="surrogatepass"), digest_size=4).hexdigest()
-        text, request = self.text.hex(), self.request.hex()
-        written = str(Charge(self.at, PENDING, self.nas.id, device, text, request))
-        object.__setattr__(self, "charge", Charge(self.at, PENDING, self.nas.id, device, text, request, written))
+        place = (self.nas.id, device, self.text.hex(), self.request.hex())
+        charge = Charge(self.at, PENDING, *place, written(self.at, PENDING, *place))
+        object.__setattr__(self, "charge", charge)
 
 
 class MethodKind(StrEnum):

@@ -69,8 +69,11 @@ def _plausible(reading: Reading, digits: Iterable[int]) -> bool:
     return not isinstance(reading.code, TotpCode) or len(reading.code.digits) in digits
 
 
+_MATCHED: Final = (SpendStep, StoredBackupCode, SpentCode)
+
+
 def _matched(hypothesis: Hypothesis) -> bool:
-    return isinstance(hypothesis.factor, SpendStep | StoredBackupCode | SpentCode)
+    return isinstance(hypothesis.factor, _MATCHED)
 
 
 def hypothesis(reading: Reading, facts: Facts, now: float) -> Hypothesis:

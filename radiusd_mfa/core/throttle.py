@@ -71,13 +71,16 @@ class Charge:
     """The text, where it is known already."""
 
     def __str__(self) -> str:
-        if self.written:
-            return self.written
-        return f"{self.at:.3f}/{self.mark}/{self.nas_id}/{self.device}/{self.text}/{self.request};"
+        return self.written or written(self.at, self.mark, self.nas_id, self.device, self.text, self.request)
 
     def same_text(self, other: "Charge") -> bool:
         """Whether both were made with the same typed text."""
         return self.text == other.text
+
+
+def written(at: float, mark: str, nas_id: int, device: str, text: str, request: str) -> str:
+    """Return the text of an entry."""
+    return f"{at:.3f}/{mark}/{nas_id}/{device}/{text}/{request};"
 
 
 def parse(history: str) -> Iterator[Charge]:

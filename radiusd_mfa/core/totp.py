@@ -1,11 +1,16 @@
 """TOTP (RFC 6238): from a code to its time steps, seeds and their URIs; knows no clock and remembers no step."""
 
 import base64
-import hmac
+import hashlib
 import struct
 from collections.abc import Callable
 from enum import StrEnum
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 NEW_SEED_OCTETS = 20  # RFC 4226 4 R6: 160 bits are recommended
 LEAST_SEED_OCTETS = 10  # what Google Authenticator's early servers gave out, and what still gets imported
@@ -13,6 +18,9 @@ CODE_LENGTHS = (6, 7, 8)  # RFC 4226 5.3: at least 6 digits, and possibly 7 and 
 MOST_SEED_OCTETS = 128  # one block of SHA-512: HMAC hashes longer keys down
 
 _COUNTER = struct.Struct(">Q")  # RFC 4226 5.1: the moving factor has 8 octets
+# RFC 2104 2: the octets of the key, each exclusive or 0x36 and 0x5c.
+_INNER = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER = bytes(octet ^ 0x5C for octet in range(256))
 
 
 class Algorithm(StrEnum):
@@ -21,6 +29,13 @@ class Algorithm(StrEnum):
     SHA1 = "SHA1"
     SHA256 = "SHA256"
     SHA512 = "SHA512"
+
+
+_HASHES: Final = {
+    Algorithm.SHA1: hashlib.sha1,
+    Algorithm.SHA256: hashlib.sha256,
+    Algorithm.SHA512: hashlib.sha512,
+}
 
 
 class SeedProblem(ValueError):
@@ -34,12 +49,28 @@ def step_at(now: float, period: int) -> int:
 
 def code_at(step: int, seed: bytes, digits: int, algorithm: Algorithm) -> str:
     """Return the code of a time step, with leading zeros (RFC 4226 5.3)."""
-    # By hand because pyotp refuses seeds under 112 bits and decodes base32 for every code: 2.6 us here, 10 us there,
-    # and 9 us here, 25 us there for a code that is compared with three steps. The tests hold the two equal.
-    mac = hmac.digest(seed, _COUNTER.pack(step), algorithm)
+    return f"{_number_at(step, _keyed(seed, algorithm)) % 10**digits:0{digits}d}"
+
+
+def _keyed(seed: bytes, algorithm: Algorithm) -> "tuple[_Hash, _Hash]":
+    """Return both hashes of RFC 2104 2 with the key's block already in them."""
+    make = _HASHES[algorithm]
+    bare = make()
+    key = (seed if len(seed) <= bare.block_size else make(seed).digest()).ljust(bare.block_size, b"\0")
+    return make(key.translate(_INNER)), make(key.translate(_OUTER))
+
+
+def _number_at(step: int, keyed: "tuple[_Hash, _Hash]") -> int:
+    """Return the 31 bits of which a code is the last digits (RFC 4226 5.3)."""
+    # By hand because pyotp refuses seeds under 112 bits and decodes base32 for every code: for a code that is compared
+    # with three steps 25 us there and 4.1 us here, and 6.5 us with hmac.digest, which sets the key up for each of them.
+    # The tests hold the two equal.
+    inner, outer = keyed[0].copy(), keyed[1].copy()
+    inner.update(_COUNTER.pack(step))
+    outer.update(inner.digest())
+    mac = outer.digest()
     offset = mac[-1] & 0xF
-    number = int.from_bytes(mac[offset : offset + 4], "big") & 0x7FFFFFFF
-    return f"{number % 10**digits:0{digits}d}"
+    return int.from_bytes(mac[offset : offset + 4], "big") & 0x7FFFFFFF
 
 
 def matching_steps(
@@ -50,11 +81,15 @@ def matching_steps(
     if len(code) != digits or not (code.isascii() and code.isdigit()):
         return ()
     step = step_at(now, period)
+    keyed, modulus = _keyed(seed, algorithm), 10**digits
+    typed = int(code).to_bytes(digits)
     # No early return: the time taken tells neither whether nor which step matched.
     return tuple(
-        candidate
-        for candidate in range(max(0, step - window), step + window + 1)
-        if hmac.compare_digest(code_at(candidate, seed, digits, algorithm), code)
+        [
+            candidate
+            for candidate in range(max(0, step - window), step + window + 1)
+            if compare_digest((_number_at(candidate, keyed) % modulus).to_bytes(digits), typed)
+        ]
     )
 
 

@@ -70,8 +70,8 @@ def appended(
     if whole is None:
         return Typed((), "not-text")
     found = _found(raw.decode(), _at_the_front if code_first else _at_the_end, digit_lengths, separators)
-    readings = (_reading(rest, code) for rest, code in found)
-    return Typed((*(reading for reading in readings if reading is not None), whole))
+    readings = [_reading(rest, code) for rest, code in found]
+    return Typed((*[reading for reading in readings if reading is not None], whole))
 
 
 def answer(raw: bytes, digit_lengths: Collection[int] = _SIX_DIGITS) -> Answer:

@@ -122,6 +122,7 @@ def row_of(position: int, settlement: Settlement, *, charged: bool) -> Row:
     kept = throttle.marked(charge, verdict.mark)
     grants = verdict.outcome is not Outcome.REJECT and facts.user is not None
     issued, relied = settlement.challenge, verdict.relies_on
+    step = verdict.spend if isinstance(verdict.spend, SpendStep) else None
     return Row(
         position=position,
         # A replay has a row of its own beside that of the request whose octets it repeats.
@@ -144,8 +145,8 @@ def row_of(position: int, settlement: Settlement, *, charged: bool) -> Row:
         relies_nas=relied.nas_id if relied else None,
         relies_device=relied.device if relied else None,
         redeem=attempt.state if verdict.redeems else None,
-        method_id=verdict.spend.method_id if isinstance(verdict.spend, SpendStep) else None,
-        step=verdict.spend.step if isinstance(verdict.spend, SpendStep) else None,
+        method_id=step.method_id if step else None,
+        step=step.step if step else None,
         code_id=verdict.spend.code_id if isinstance(verdict.spend, SpendBackupCode) else None,
         issue=issued.state if issued else None,
         issue_expires=issued.expires if issued else None,
