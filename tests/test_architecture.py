@@ -25,6 +25,8 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "config_portal": {"config_values"},
     "config": {"config_values", "config_delivery", "config_portal"},
     "usecases": {"core"},
+    # Reads what other systems write, and knows of ours the values that the import takes.
+    "foreign": {"core", "usecases"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},
     # What waits to be delivered is a use case's word; the settings of mail and SMS are values.
@@ -46,7 +48,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
         "usecases",
     },
     # `try` and `demo` ask as a NAS does, and show packets.
-    "cli": {"app", "config", "core", "portal", "radius", "server", "usecases"},
+    "cli": {"app", "config", "core", "foreign", "portal", "radius", "server", "usecases"},
     "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
@@ -59,12 +61,14 @@ _STORED: Final = (
     "books",
     "portal_ports",
     "audit_ports",
+    "import_ports",
     "key_ports",
     "sighting_ports",
 )
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},
+    ("foreign", "usecases"): {"radiusd_mfa.usecases.import_ports"},
     ("delivery", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in ("ports", "outbox_ports")},
     ("store", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in _STORED},
 }
@@ -77,7 +81,8 @@ HOMES: Final[dict[str, set[str]]] = {
     "argon2": {"passwords"},
     "bcrypt": {"passwords"},
     "click": {"cli"},
-    "cryptography": {"keys"},
+    # The exports of other systems are encrypted in ways of their own.
+    "cryptography": {"foreign", "keys"},
     # The pages and the mails are templates of the same language.
     "jinja2": {"delivery", "portal"},
     "libpass": {"passwords"},

@@ -10,7 +10,7 @@ import pytest
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.main import PLACES, radiusd_mfa
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases.importing import FIELDS
+from radiusd_mfa.usecases.import_ports import FIELDS
 from radiusd_mfa.usecases.nas import SURFACES
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -1,6 +1,6 @@
 """`radiusd-mfa user`: people and their passwords."""
 
-from typing import BinaryIO, Final
+from typing import Final
 
 import click
 
@@ -10,8 +10,9 @@ from radiusd_mfa.cli.mfa import described_method
 from radiusd_mfa.cli.output import emit, properties, say, table, timestamp
 from radiusd_mfa.cli.parameters import EMAIL, PHONE, USER
 from radiusd_mfa.cli.session import Session, granted, with_session
+from radiusd_mfa.cli.user_import import import_
 from radiusd_mfa.core.names import PasswordProblem, Username, escaped
-from radiusd_mfa.usecases import importing, people
+from radiusd_mfa.usecases import people
 from radiusd_mfa.usecases.admin_ports import User
 from radiusd_mfa.usecases.people import Request, UserDetails
 
@@ -107,19 +108,7 @@ def password(session: Session, name: Username, password_stdin: bool) -> None:
     emit(session, {"name": done.name}, lambda: say(f"User {escaped(done.name)} has a new password."))
 
 
-@user.command("import", example="radiusd-mfa user import users.jsonl")
-@click.argument("file", type=click.File("rb"))
-@with_session
-def import_(session: Session, file: BinaryIO) -> None:
-    """Take users over from a file of JSON lines (`-`: standard input): all of them, or none.
-
-    Fields: username, password or password_hash (argon2id, bcrypt, sha512-crypt, {SSHA256}), email, phone, team, role,
-    totp_secret, totp_digits, totp_period, totp_algorithm.
-    """
-    app = session.open()
-    done = granted(importing.take_over(file, store=app.administration, hashing=app.hashing, clock=app.clock))
-    document = {"users": done.users, "methods": done.methods}
-    emit(session, document, lambda: say(f"{done.users} users were imported, {done.methods} with an authenticator."))
+user.add_command(import_)
 
 
 def _password(*, from_stdin: bool) -> str:

@@ -12,6 +12,7 @@ from radiusd_mfa.store.audit import AuditTable
 from radiusd_mfa.store.backup_codes import BackupCodeTable
 from radiusd_mfa.store.challenges import ChallengeTable
 from radiusd_mfa.store.database import Database, is_transient
+from radiusd_mfa.store.imports import ImportTable
 from radiusd_mfa.store.links import LinkTable
 from radiusd_mfa.store.methods import MethodTable
 from radiusd_mfa.store.nas import NasTable
@@ -42,6 +43,11 @@ class OpenBooks:
     def people(self) -> UserTable:
         """Users."""
         return UserTable(self.connection, self.keys, self.acting_session)
+
+    @cached_property
+    def imports(self) -> ImportTable:
+        """Users and authenticators by the thousand."""
+        return ImportTable(self.connection, self.keys)
 
     @cached_property
     def teams(self) -> TeamTable:

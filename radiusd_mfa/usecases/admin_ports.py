@@ -49,12 +49,12 @@ class NewMethod:
 
 @dataclass(frozen=True, slots=True)
 class ImportedUser:
-    """A user taken over from elsewhere, with membership and authenticator if there are any."""
+    """A user taken over from elsewhere, with membership and authenticators if there are any."""
 
     user: NewUser
     team_id: int | None = None
     role: str = "member"
-    method: NewMethod | None = None
+    methods: tuple[NewMethod, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 from radiusd_mfa.usecases.admin_ports import (
     AuditEntry,
     AuditFilter,
-    ImportedUser,
     Link,
     Member,
     MethodSummary,
@@ -29,6 +28,7 @@ from radiusd_mfa.usecases.admin_ports import (
     User,
 )
 from radiusd_mfa.usecases.audit_ports import Restored
+from radiusd_mfa.usecases.import_ports import Imports
 from radiusd_mfa.usecases.outbox_ports import OutboxBook
 from radiusd_mfa.usecases.set_up_ports import Challenges
 from radiusd_mfa.usecases.sms_ports import SmsCodes
@@ -43,10 +43,6 @@ class People(Protocol):
         """Make a user and return the id; None if the name is taken."""
         ...
 
-    def add_many(self, users: Sequence[ImportedUser], at: float) -> None:
-        """Make many users at once, whose names are known to be free and whose seeds are confirmed."""
-        ...
-
     def find(self, name: str) -> User | None:
         """Return a user."""
         ...
@@ -57,10 +53,6 @@ class People(Protocol):
 
     def all(self) -> Sequence[User]:
         """Return all users by name."""
-        ...
-
-    def lock_names(self) -> set[str]:
-        """Return all names, and let nobody add one before this transaction ends."""
         ...
 
     def names_like(self, name: str) -> Sequence[str]:
@@ -371,6 +363,11 @@ class Books(Protocol):
     @property
     def people(self) -> People:
         """Users."""
+        ...
+
+    @property
+    def imports(self) -> Imports:
+        """Users and authenticators by the thousand."""
         ...
 
     @property

@@ -1,231 +1,231 @@
-"""Users taken over from other systems, as JSON lines: all of a file, or nothing of it.
+"""Users and authenticators taken over from other systems: all of a file, or nothing of it.
 
-Every line is read and judged before anything is written; what is wrong is named by its line.
+Every entry is read and judged before anything is written; what is wrong is named by its place in the file.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-from radiusd_mfa.core.names import Username, escaped
-from radiusd_mfa.core.totp import CODE_LENGTHS, Algorithm, seed_from_base32
+from radiusd_mfa.core.names import escaped
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
-from radiusd_mfa.usecases.admin_ports import ImportedUser, NewMethod, NewUser
+from radiusd_mfa.usecases.admin_ports import ImportedUser, NewAuditEntry, NewMethod
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Change, Refusal, recorded, unknown
-from radiusd_mfa.usecases.people import email_address, new_password, phone_number
+from radiusd_mfa.usecases.import_entries import Said, joined, understood
+from radiusd_mfa.usecases.import_ports import Entry, FileProblem, Found, LeftOut, Misread, Reading
 from radiusd_mfa.usecases.ports import Clock
-from radiusd_mfa.usecases.teams import ROLES
 
 MOST_PROBLEMS: Final = 20
 """Problems that are collected; a file of the wrong kind has one in each line."""
-MOST_OCTETS_IN_A_LINE: Final = 65_536
-LABEL: Final = "imported"
-_PERIODS: Final = range(10, 301)
-FIELDS: Final = (
-    "username",
-    "password",
-    "password_hash",
-    "email",
-    "phone",
-    "team",
-    "role",
-    "totp_secret",
-    "totp_digits",
-    "totp_period",
-    "totp_algorithm",
-)
-_NEEDS: Final = (
-    ("role", "team"),
-    ("totp_digits", "totp_secret"),
-    ("totp_period", "totp_secret"),
-    ("totp_algorithm", "totp_secret"),
-)
+_HASHED_AT_ONCE: Final = 64
+"""Passwords between two tellings of how far it is: about a second."""
+_TELL_EVERY: Final = 1000
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how much of it is done, and of how much, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How entries are taken that do not simply make a user; see docs/import.md."""
+
+    make_users: bool = False
+    """Whether an authenticator without a password makes a user who is not there."""
+    skip_existing: bool = False
+    """Whether users who are there are left as they are, instead of refusing the file."""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many users were taken over, and how many of them brought an authenticator."""
+    """How many users were taken over, how many authenticators they brought, and what else came or did not."""
 
     users: int
     methods: int
+    added: int = 0
+    """Authenticators of users who were there already."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How often for which reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line that was understood by itself; teams and other users are not looked at yet."""
+@dataclass(slots=True)
+class _Sheet:
+    """A file as far as it is read."""
 
-    number: int
-    user: NewUser
-    password: str | None = field(repr=False)
-    team: str | None
-    role: str
-    method: NewMethod | None
+    said: dict[str, Said] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more problems than anybody would read."""
+        return len(self.problems) >= MOST_PROBLEMS
 
 
-class _LineProblem(ValueError):
-    """What is wrong with a line; never holds a password, a hash or a seed."""
+@dataclass(slots=True)
+class _Plan:
+    """What would be written, now that the database is known."""
+
+    new: list[Said] = field(default_factory=list)
+    added: list[tuple[int, NewMethod]] = field(default_factory=list)
+    owners: dict[int, str] = field(default_factory=dict)
+    """The names of those to whom something is added."""
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def take_over(
-    lines: Iterable[bytes], *, store: Administration, hashing: Hashing, clock: Clock, actor: Actor = OPERATOR
+    reading: Reading,
+    *,
+    store: Administration,
+    hashing: Hashing,
+    clock: Clock,
+    wishes: Wishes = Wishes(),
+    progress: Progress = lambda _what, _done, _of: None,
+    actor: Actor = OPERATOR,
 ) -> Imported | Refusal:
-    """Make a user of each line (docs/cli.md has the fields), or none at all."""
-    found, problems = _read(lines, hashing)
+    """Take over all that was read, or none of it; on a dry run say what would happen."""
+    sheet = _read(reading, hashing, progress)
+    if wishes.dry_run:
+        progress("Comparing with the database", 0, None)
+        return store.view(lambda books: _result(sheet, _planned(sheet, books.imports.ids(), wishes, books)))
     # Hashed before the transaction: a thousand passwords are half a minute in which nobody could write.
-    ready = found if problems else _hashed(found, hashing)
+    hashes = {} if sheet.problems else _hashed(sheet, hashing, progress)
+    progress("Writing", 0, None)
 
     def work(books: Books) -> Imported | Refusal:
-        complaints = [*problems, *islice(_conflicts(ready, books), MOST_PROBLEMS)]
-        if complaints:
-            return _refusal(complaints)
-        teams = {team.name: team.id for team in books.teams.all()}
-        books.people.add_many([_imported(line, teams) for line in ready], clock())
-        return Imported(len(ready), sum(line.method is not None for line in ready))
+        plan = _planned(sheet, books.imports.lock_ids(), wishes, books)
+        result = _result(sheet, plan)
+        if isinstance(result, Imported):
+            _write(plan, hashes, books, clock(), actor)
+        return result
 
-    change = Change("user-import", detail={"lines": len(found)}, actor=actor)
+    change = Change("user-import", detail=_detail(sheet), actor=actor)
     return recorded(change, work, store=store, clock=clock)
 
 
-def _refusal(complaints: Sequence[str]) -> Refusal:
-    shown = sorted(complaints, key=_line_number)[:MOST_PROBLEMS]
-    more = "" if len(complaints) < MOST_PROBLEMS else "\n... and perhaps more"
+def _detail(sheet: _Sheet) -> Mapping[str, object]:
+    detail: dict[str, object] = {"lines": len(sheet.said)}
+    return detail | {"left_out": dict(sheet.left_out)} if sheet.left_out else detail
+
+
+def _result(sheet: _Sheet, plan: _Plan) -> Imported | Refusal:
+    problems = [*sheet.problems, *plan.problems]
+    if problems:
+        return _refusal(problems)
+    methods = sum(len(said.methods) for said in plan.new)
+    return Imported(len(plan.new), methods, len(plan.added), dict(sheet.left_out + plan.left_out))
+
+
+def _refusal(problems: Sequence[tuple[int, str]]) -> Refusal:
+    # In the order of the file: what the database has against it stands between what is wrong in itself.
+    shown = [sentence for _, sentence in sorted(problems, key=lambda each: each[0])][:MOST_PROBLEMS]
+    more = "" if len(problems) < MOST_PROBLEMS else "\n... and perhaps more"
     return Refusal("Nothing was imported; correct the file and import it again:\n" + "\n".join(shown) + more)
 
 
-def _line_number(complaint: str) -> int:
-    return int(complaint.removeprefix("line ").partition(":")[0])
-
-
-def _read(lines: Iterable[bytes], hashing: Hashing) -> tuple[Sequence[_Line], Sequence[str]]:
-    found: list[_Line] = []
-    problems: list[str] = []
-    first_use: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            one = _parsed(number, line, hashing)
-            earlier = first_use.setdefault(one.user.name, number)
-            if earlier != number:
-                _fail(f"user “{escaped(one.user.name)}” stands in line {earlier} already")
-            found.append(one)
-        except _LineProblem as problem:
-            problems.append(f"line {number}: {problem}")
-            if len(problems) == MOST_PROBLEMS:
+def _read(reading: Reading, hashing: Hashing, progress: Progress) -> _Sheet:
+    sheet, ordinal = _Sheet(), 0
+    try:
+        for ordinal, found in enumerate(reading.found, start=1):
+            _take(sheet, ordinal, found, reading, hashing)
+            if sheet.is_full:
                 break
-    return found, problems
+            if ordinal % _TELL_EVERY == 0:
+                progress("Reading", ordinal, None)
+    except FileProblem as problem:
+        sheet.problems.append((ordinal + 1, str(problem)))
+    return sheet
 
 
-def _fail(sentence: str) -> None:
-    raise _LineProblem(sentence)
+def _take(sheet: _Sheet, ordinal: int, found: Found, reading: Reading, hashing: Hashing) -> None:
+    match found:
+        case LeftOut(reason):
+            sheet.left_out[reason] += 1
+        case Misread(place, sentence):
+            sheet.problems.append((ordinal, f"{place}: {sentence}"))
+        case Entry() as entry:
+            try:
+                said = understood(ordinal, entry, reading.label, hashing)
+                earlier = sheet.said.get(said.user.name)
+                sheet.said[said.user.name] = said if earlier is None else _together(earlier, said, reading)
+            except FileProblem as problem:
+                sheet.problems.append((ordinal, f"{entry.place}: {problem}"))
 
 
-def _parsed(number: int, line: bytes, hashing: Hashing) -> _Line:
-    fields = _fields(line)
-    password, stored = fields.get("password"), fields.get("password_hash")
-    if (password is None) == (stored is None):
-        raise _LineProblem("needs either password or password_hash")
-    if stored is not None and (complaint := hashing.complaint(stored)):
-        raise _LineProblem(f"password_hash: {complaint}")
-    role = fields.get("role", "member")
-    if role not in ROLES:
-        raise _LineProblem(f"role: “{escaped(role)}” is none of {', '.join(ROLES)}")
-    user = NewUser(
-        name=_value(fields, "username", lambda text: Username.parse(text).text) or "",
-        password_hash=stored,
-        email=_value(fields, "email", email_address),
-        phone=_value(fields, "phone", phone_number),
-    )
-    prepared = _value(fields, "password", new_password)
-    return _Line(number, user, prepared, fields.get("team"), role, _method(fields))
+def _together(earlier: Said, said: Said, reading: Reading) -> Said:
+    if not reading.joins:
+        raise FileProblem(f"user “{escaped(said.user.name)}” stands in {earlier.place} already")
+    return joined(earlier, said)
 
 
-def _fields(line: bytes) -> Mapping[str, Any]:
-    """Read a line as an object of known fields, each of its type; a null is as good as an absent field."""
-    if len(line) > MOST_OCTETS_IN_A_LINE:
-        raise _LineProblem(f"is longer than {MOST_OCTETS_IN_A_LINE} octets")
-    try:
-        document = json.loads(line, object_pairs_hook=_without_doubles)
-    except _LineProblem:
-        raise
-    except (ValueError, RecursionError):
-        # Not chained: the message of the parser quotes the line, and with it a password.
-        raise _LineProblem("is not JSON") from None
-    if not isinstance(document, dict):
-        raise _LineProblem('is not a JSON object like {"username": "alice", "password": "..."}')
-    fields = {name: value for name, value in document.items() if value is not None}
-    for name, value in fields.items():
-        _check_type(name, value)
-    if "username" not in fields:
-        raise _LineProblem("has no username")
-    for name, needed in _NEEDS:
-        if name in fields and needed not in fields:
-            raise _LineProblem(f"has {name}, but no {needed}")
-    return fields
+def _hashed(sheet: _Sheet, hashing: Hashing, progress: Progress) -> Mapping[str, str]:
+    """Hash the passwords that came in clear; by the names of their users."""
+    given = [(name, said.password) for name, said in sheet.said.items() if said.password is not None]
+    made: dict[str, str] = {}
+    for begin in range(0, len(given), _HASHED_AT_ONCE):
+        progress("Hashing passwords", begin, len(given))
+        piece = given[begin : begin + _HASHED_AT_ONCE]
+        hashes = hashing.make_all([password for _, password in piece])
+        made.update(zip([name for name, _ in piece], hashes, strict=True))
+    return made
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise _LineProblem("has a field twice")
-    return dict(pairs)
+def _planned(sheet: _Sheet, ids: Mapping[str, int], wishes: Wishes, books: Books) -> _Plan:
+    plan, known = _Plan(), [team.name for team in books.teams.all()]
+    teams = set(known)
+    wanted: list[tuple[int, NewMethod]] = []
+    for said in sheet.said.values():
+        if len(plan.problems) >= MOST_PROBLEMS:
+            break
+        if said.team is not None and said.team not in teams:
+            complaint: str | None = unknown("team", said.team, known, command="team list").sentence
+        else:
+            complaint = _place(said, ids.get(said.user.name), wishes, plan, wanted)
+        if complaint is not None:
+            plan.problems.append((said.ordinal, f"{said.place}: {complaint}"))
+    plan.added = list(books.imports.missing(wanted))
+    if already := len(wanted) - len(plan.added):
+        plan.left_out["authenticator that its user has here already"] += already
+    return plan
 
 
-def _check_type(name: str, value: object) -> None:
-    if name not in FIELDS:
-        raise _LineProblem(f"unknown field “{escaped(name)}”; known are {', '.join(FIELDS)}")
-    wanted, word = (int, "a number") if name in ("totp_digits", "totp_period") else (str, "a text")
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise _LineProblem(f"{name}: is not {word}")
+def _place(
+    said: Said, user_id: int | None, wishes: Wishes, plan: _Plan, wanted: list[tuple[int, NewMethod]]
+) -> str | None:
+    """Put a user where the plan has a place, or say why there is none."""
+    name = escaped(said.user.name)
+    if user_id is None:
+        if not said.has_password and not wishes.make_users:
+            return (
+                f"user “{name}” is not in the database, and no password came along; "
+                "import the users first, or make them without a password: --make-users"
+            )
+        plan.new.append(said)
+    elif said.seeds_alone:
+        wanted += [(user_id, method) for method in said.methods]
+        plan.owners[user_id] = said.user.name
+    elif wishes.skip_existing:
+        plan.left_out["user who is in the database already"] += 1
+    else:
+        return f"user “{name}” is in the database already; to leave such users as they are: --skip-existing"
+    return None
 
 
-def _value(fields: Mapping[str, Any], name: str, read: Callable[[str], str]) -> str | None:
-    if name not in fields:
-        return None
-    try:
-        return read(fields[name])
-    except ValueError as error:
-        raise _LineProblem(f"{name}: {error}") from error
+def _write(plan: _Plan, hashes: Mapping[str, str], books: Books, at: float, actor: Actor) -> None:
+    teams = {team.name: team.id for team in books.teams.all()}
+    books.imports.add([_imported(said, hashes, teams) for said in plan.new], at)
+    books.imports.add_methods(plan.added, at)
+    for user_id, method in plan.added:
+        # A second factor of somebody is a change of this one user, and is looked for under the name.
+        detail = {"label": method.label}
+        entry = NewAuditEntry(at, "mfa-import", "done", actor.shown, user=plan.owners[user_id], detail=detail)
+        books.audit.append(entry)
 
 
-def _method(fields: Mapping[str, Any]) -> NewMethod | None:
-    if "totp_secret" not in fields:
-        return None
-    digits, period = fields.get("totp_digits", 6), fields.get("totp_period", 30)
-    algorithm = fields.get("totp_algorithm", Algorithm.SHA1).upper()
-    if digits not in CODE_LENGTHS:
-        raise _LineProblem(f"totp_digits: {digits} is none of 6, 7, 8")
-    if period not in _PERIODS:
-        raise _LineProblem(f"totp_period: {period} is not between {_PERIODS[0]} and {_PERIODS[-1]} seconds")
-    if algorithm not in {*Algorithm}:
-        raise _LineProblem(f"totp_algorithm: “{escaped(algorithm)}” is none of {', '.join(Algorithm)}")
-    try:
-        seed = seed_from_base32(fields["totp_secret"])
-    except ValueError as error:
-        raise _LineProblem(f"totp_secret: {error}") from error
-    return NewMethod(seed, LABEL, digits, period, Algorithm(algorithm))
-
-
-def _hashed(lines: Sequence[_Line], hashing: Hashing) -> Sequence[_Line]:
-    made = iter(hashing.make_all([line.password for line in lines if line.password is not None]))
-    return [
-        line if line.password is None else replace(line, user=replace(line.user, password_hash=next(made)))
-        for line in lines
-    ]
-
-
-def _conflicts(lines: Sequence[_Line], books: Books) -> Iterable[str]:
-    taken, teams = books.people.lock_names(), [team.name for team in books.teams.all()]
-    known = set(teams)
-    for line in lines:
-        if line.user.name in taken:
-            yield f"line {line.number}: user “{escaped(line.user.name)}” is in the database already"
-        if line.team is not None and line.team not in known:
-            yield f"line {line.number}: {unknown('team', line.team, teams, command='team list').sentence}"
-
-
-def _imported(line: _Line, teams: Mapping[str, int]) -> ImportedUser:
-    return ImportedUser(line.user, teams[line.team] if line.team is not None else None, line.role, line.method)
+def _imported(said: Said, hashes: Mapping[str, str], teams: Mapping[str, int]) -> ImportedUser:
+    user = said.user
+    if said.password is not None:
+        user = replace(user, password_hash=hashes[user.name])
+    return ImportedUser(user, teams[said.team] if said.team is not None else None, said.role, said.methods)

@@ -3,11 +3,13 @@ import json
 import pytest
 
 from radiusd_mfa.core.totp import Algorithm
+from radiusd_mfa.foreign import jsonl
 from radiusd_mfa.passwords.local import verify
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import importing, teams
 from radiusd_mfa.usecases.changes import Refusal
-from radiusd_mfa.usecases.importing import MOST_PROBLEMS, Imported
+from radiusd_mfa.usecases.import_ports import Entry, Found, LeftOut, Reading
+from radiusd_mfa.usecases.importing import MOST_PROBLEMS, Imported, Wishes
 from tests.support.administered import Refuses, World
 
 BCRYPT = "$2b$04$" + "." * 21 + "O" + "." * 31
@@ -19,7 +21,7 @@ def _line(**fields: object) -> bytes:
 
 
 def _take_over(world: World, *lines: bytes) -> Imported | Refusal:
-    return importing.take_over(lines, **world.needs, hashing=world.app.hashing)
+    return importing.take_over(Reading(jsonl.read(lines)), **world.needs, hashing=world.app.hashing)
 
 
 def test_line_7312_is_named_and_nothing_is_half_done(world: World, refuses: Refuses) -> None:
@@ -135,3 +137,119 @@ def test_after_an_import_the_next_user_gets_an_id_of_its_own(world: World) -> No
 
 def test_an_empty_file_imports_nobody(world: World) -> None:
     assert _take_over(world, b"\n", b"  ") == Imported(users=0, methods=0)
+
+
+def _seeds(world: World, name: str = "alice", **wishes: bool) -> Imported | Refusal:
+    line = json.dumps({"username": name, "totp_secret": SEED}).encode()
+    return importing.take_over(
+        Reading(jsonl.read([line]), joins=True, label="elsewhere"),
+        **world.needs,
+        hashing=world.app.hashing,
+        wishes=Wishes(**wishes),
+    )
+
+
+def test_a_seed_of_somebody_who_is_not_there_is_refused(world: World, refuses: Refuses) -> None:
+    refuses(_seeds(world), "line 1: user “alice” is not in the database, and no password came along")
+    assert world.count(schema.users) == 0
+
+
+def test_a_seed_may_make_a_user_without_a_password_where_that_is_wished(world: World) -> None:
+    assert _seeds(world, make_users=True) == Imported(users=1, methods=1)
+    found = world.app.administration.view(lambda books: books.people.find("alice"))
+    assert found is not None
+    assert found.password_hash is None
+
+
+def test_a_seed_is_added_to_a_user_who_is_there_and_only_once(world: World) -> None:
+    user = world.user()
+    assert _seeds(world) == Imported(users=0, methods=0, added=1)
+    (method,) = world.app.administration.view(lambda books: books.methods.of(world.user_id(user)))
+    assert (method.label, method.is_default, method.confirmed_at) == ("elsewhere", True, world.clock.now)
+    assert [detail for _, detail in world.audit("mfa-import")] == [{"label": "elsewhere"}]
+    again = _seeds(world)
+    assert isinstance(again, Imported)
+    assert (again.added, sum(again.left_out.values())) == (0, 1)
+    assert world.count(schema.methods) == 1
+
+
+def test_an_added_authenticator_takes_nothing_from_the_one_that_is_there(world: World) -> None:
+    user, made, _ = world.enrolled()
+    before = world.app.administration.view(lambda books: books.people.find("alice"))
+    assert _seeds(world) == Imported(users=0, methods=0, added=1)
+    found = world.app.administration.view(lambda books: books.methods.summaries(world.user_id(user)))
+    first, second = found
+    assert (first.id, first.is_default, first.confirmed) == (made.method, True, True)
+    assert (second.is_default, second.confirmed) == (False, True)
+    assert world.app.administration.view(lambda books: books.people.find("alice")) == before
+
+
+def test_users_who_are_there_can_be_left_as_they_are(world: World) -> None:
+    user = world.user()
+    lines = [_line(password_hash=BCRYPT, totp_secret=SEED), _line(username="bob")]
+    wishes = Wishes(skip_existing=True)
+    done = importing.take_over(Reading(jsonl.read(lines)), **world.needs, hashing=world.app.hashing, wishes=wishes)
+    assert isinstance(done, Imported)
+    assert (done.users, done.added, sum(done.left_out.values())) == (1, 0, 1)
+    assert world.count(schema.methods, user_id=world.user_id(user)) == 0
+    assert world.count(schema.users, password_hash=BCRYPT) == 1
+
+
+def test_mail_and_team_are_not_added_to_a_user_who_is_there(world: World, refuses: Refuses) -> None:
+    world.user()
+    line = json.dumps({"username": "alice", "totp_secret": SEED, "email": "a@example.org"}).encode()
+    refuses(_take_over(world, line), "line 1: user “alice” is in the database already")
+
+
+def test_a_dry_run_finds_what_the_import_would_find_and_writes_nothing(world: World, refuses: Refuses) -> None:
+    world.user()
+    rows = world.count(schema.audit)
+    refuses(_dry(world, _line()), "line 1: user “alice” is in the database already")
+    refuses(_dry(world, _line(username="bob", team="ops")), "line 1: There is no team “ops”")
+    assert _dry(world, _line(username="bob", totp_secret=SEED)) == Imported(users=1, methods=1)
+    assert _seeds(world, dry_run=True) == Imported(users=0, methods=0, added=1)
+    assert (world.count(schema.users), world.count(schema.methods), world.count(schema.audit)) == (1, 0, rows)
+
+
+def _dry(world: World, *lines: bytes) -> Imported | Refusal:
+    wishes = Wishes(dry_run=True)
+    return importing.take_over(Reading(jsonl.read(lines)), **world.needs, hashing=world.app.hashing, wishes=wishes)
+
+
+def test_several_entries_of_one_user_are_put_together_where_they_belong_together(world: World) -> None:
+    other = "ABCDEFGHIJKLMNOP"
+    entries: list[Found] = [
+        Entry("row 1", {"username": "alice", "totp_secret": SEED}),
+        Entry("row 2", {"username": "ALICE", "password": "correct horse"}),
+        Entry("row 3", {"username": "alice", "totp_secret": SEED}),
+        Entry("row 4", {"username": "alice", "totp_secret": other}),
+        LeftOut("something else"),
+    ]
+    done = importing.take_over(Reading(entries, joins=True), **world.needs, hashing=world.app.hashing)
+    assert done == Imported(users=1, methods=2, left_out={"something else": 1})
+    found = world.app.administration.view(lambda books: books.people.find("alice"))
+    assert found is not None
+    assert verify("correct horse", found.password_hash or "")
+    methods = world.app.administration.view(lambda books: books.methods.of(found.id))
+    assert [method.is_default for method in methods] == [True, False]
+
+
+def test_two_passwords_of_one_user_are_named(world: World, refuses: Refuses) -> None:
+    entries = [Entry(f"row {number}", {"username": "alice", "password": "x"}) for number in (1, 2)]
+    refused = importing.take_over(Reading(entries, joins=True), **world.needs, hashing=world.app.hashing)
+    refuses(refused, "row 2: user “alice” has a password in row 1 already")
+
+
+def test_how_far_it_is_is_told(world: World) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    lines = [_line(username=f"user{number}", password="x", password_hash=None) for number in range(130)]
+    importing.take_over(
+        Reading(jsonl.read(lines)),
+        **world.needs,
+        hashing=world.app.hashing,
+        progress=lambda what, done, of: told.append((what, done, of)),
+    )
+    assert [each for each in told if each[0] == "Hashing passwords"] == [
+        ("Hashing passwords", done, 130) for done in (0, 64, 128)
+    ]
+    assert told[-1][0] == "Writing"

@@ -1,0 +1,63 @@
+"""Every import of docs/import.md is run on the files beside it, and prints the lines that are shown there."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radiusd_mfa.foreign import files
+from radiusd_mfa.foreign.files import Format
+from tests.conftest import Cli
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+EXAMPLES = DOCS / "import"
+BLOCKS = re.findall(r"^```console\n(.*?)^```$", (DOCS / "import.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_recipe_prints_what_is_shown(ready: Cli, monkeypatch: pytest.MonkeyPatch, block: str) -> None:
+    monkeypatch.chdir(EXAMPLES)
+    ready("team", "add", "ops")
+    for part in re.split(r"^\$ radiusd-mfa ", block, flags=re.MULTILINE)[1:]:
+        typed, *shown = part.rstrip("\n").split("\n")
+        command, _, given = typed.partition(" < ")
+        ran = ready(*shlex.split(command), stdin=Path(given).read_text() if given else "")
+        assert (ran.exit_code, ran.stdout.splitlines()) == (0, shown), ran.stderr
+
+
+def test_every_example_is_in_a_recipe() -> None:
+    used = " ".join(BLOCKS).split()
+    assert {each.name for each in EXAMPLES.iterdir()} <= set(used)
+
+
+def test_what_comes_over_can_be_seen(ready: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES)
+    done: Any = ready(
+        *("user", "import", "--make-users", "--key-stdin", "--json", "privacyidea.pi"),
+        stdin=(EXAMPLES / "privacyidea.pi.key").read_text(),
+    ).json
+    assert (done["format"], done["users"], done["methods"], done["methods_added"]) == ("privacyidea", 2, 2, 0)
+    assert sum(done["left_out"].values()) == 3
+    (method,) = ready("mfa", "show", "bob", "--json").json["methods"]
+    assert method["label"] == "privacyIDEA"
+    assert method["confirmed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("users.jsonl", Format.JSONL),
+        ("users.csv", Format.CSV),
+        ("radcheck.csv", Format.RADCHECK),
+        ("radcheck.tsv", Format.RADCHECK),
+        ("privacyidea.csv", Format.PRIVACYIDEA),
+        ("privacyidea.pi", Format.PRIVACYIDEA),
+        ("privacyidea.pskc.xml", Format.PRIVACYIDEA),
+        ("google-authenticator/alice", Format.GOOGLE_AUTHENTICATOR),
+        ("shadow", Format.SHADOW),
+    ],
+)
+def test_a_format_is_told_by_its_beginning(name: str, kind: Format) -> None:
+    assert files.recognised((EXAMPLES / name).read_bytes()) is kind
