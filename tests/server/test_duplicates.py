@@ -13,7 +13,7 @@ from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases.ports import SignInStore
-from tests.support.packets import none_is_answered
+from tests.support.packets import SIGNATURE, build, new_authenticator, none_is_answered, password, user
 from tests.support.taps import Tap, eventually
 from tests.support.world import CheapPasswords, Reply, TestNas, TestUser, World
 
@@ -92,6 +92,55 @@ def test_a_retransmission_while_pending_is_not_evaluated(world: World, monkeypat
         assert nas.receive(authenticator, timeout=0.2) is None  # one reply for six packets
     assert len(tap.opened) == 1
     assert world.audit() == [("accept", "totp")]
+
+
+@pytest.mark.parametrize("forgery", ["another secret", "no signature", "two signatures", "a short signature"])
+def test_a_forged_packet_neither_pushes_out_an_answer_nor_is_given_one(world: World, forgery: str) -> None:
+    """Sent from the NAS's own address and port, under the same Id: with a new authenticator, then with the same."""
+    world.nas()
+    alice, tap = world.user(), Tap()
+    with world.daemon(wrap=tap.around) as daemon:
+        nas = world.client(daemon)
+        octets, authenticator = nas.request("alice", alice.typed(), identifier=7)
+        first = resend(nas, octets, authenticator)
+        assert none_is_answered(nas, [forged(forgery, by) for by in (new_authenticator(), authenticator)])
+        assert resend(nas, octets, authenticator).octets == first.octets
+    assert len(tap.opened) == 1, "the answer was forgotten for a forged packet"
+
+
+def test_a_forged_packet_does_not_push_out_a_request_in_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.nas()
+    alice, go_on, tap = world.user(), threading.Event(), Tap()
+
+    def wait(_: CheapPasswords, password: str, stored: str) -> bool:
+        assert_set(go_on)
+        return verify(password, stored)
+
+    monkeypatch.setattr(CheapPasswords, "verify", wait)
+    with world.daemon(wrap=tap.around) as daemon:
+        nas = world.client(daemon)
+        octets, authenticator = nas.request("alice", alice.typed(), identifier=7)
+        nas.send(octets)
+        eventually(lambda: tap.opened)
+        assert none_is_answered(nas, [forged("another secret", new_authenticator()), octets])
+        go_on.set()
+        first = nas.receive(authenticator)
+        assert first is not None
+        assert resend(nas, octets, authenticator).octets == first.octets
+    assert len(tap.opened) == 1, "the request in work was forgotten for a forged packet"
+
+
+def forged(how: str, authenticator: bytes) -> bytes:
+    pairs = [user(), password(b"hunter2", authenticator)]
+    match how:
+        case "another secret":
+            return build([*pairs, SIGNATURE], authenticator=authenticator, secret=b"a guessed secret")
+        case "no signature":
+            return build(pairs, authenticator=authenticator)
+        case "two signatures":
+            return build([SIGNATURE, *pairs, SIGNATURE], authenticator=authenticator)
+        case _:
+            return build([*pairs, (SIGNATURE[0], bytes(15))], authenticator=authenticator)
 
 
 def test_the_same_identifier_with_a_new_authenticator_is_a_new_request(world: World, nas: TestNas) -> None:
