@@ -16,7 +16,7 @@ _SIX_DIGITS = (6,)
 _SCRV1_PARTS = 3
 _LONGEST_WORD = 16
 _BACKUP_CODE_LENGTHS = (backup_codes.SHOWN_LENGTH, backup_codes.LENGTH)
-_DASHES = (5, 11)  # where the shown form of a backup code has them
+_DASHES = (5, 11)  # where the shown form of a backup code has them, and where people who copy it write spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def _totp_code(text: str, digit_lengths: Collection[int]) -> TotpCode | None:
 
 
 def _backup_code(text: str) -> BackupCode | None:
-    """Read one of the two shapes that may touch a password: 15 characters, or 17 with the dashes in their places."""
-    if len(text) == backup_codes.SHOWN_LENGTH and all(text[place] == "-" for place in _DASHES):
+    """Read a shape that may touch a password: 15 characters, or 17 with dashes or spaces in their places."""
+    if len(text) == backup_codes.SHOWN_LENGTH and all(text[place] in "- " for place in _DASHES):
         return backup_codes.tidy(text)
     return backup_codes.tidy(text) if len(text) == backup_codes.LENGTH else None
 

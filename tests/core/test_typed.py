@@ -112,17 +112,21 @@ def test_digits_of_other_scripts_belong_to_the_password(digits: str) -> None:
     assert appended(f"hunter{digits}".encode()) == Typed((Reading(f"hunter{digits}"),))
 
 
-@pytest.mark.parametrize("shape", ["ab3de-fgh4k-mnp5q", "ab3defgh4kmnp5q", "AB3DE-FGH4K-MNP5Q"])
-def test_a_backup_code_is_read_with_its_dashes_and_without(shape: str) -> None:
+@pytest.mark.parametrize(
+    "shape", ["ab3de-fgh4k-mnp5q", "ab3defgh4kmnp5q", "AB3DE-FGH4K-MNP5Q", "ab3de fgh4k mnp5q", "AB3DE FGH4K-MNP5Q"]
+)
+def test_a_backup_code_is_read_with_its_dashes_with_spaces_in_their_places_and_without(shape: str) -> None:
     typed = appended(b"hunter2" + shape.encode())
     assert typed == Typed((Reading("hunter2", BACKUP), Reading("hunter2" + shape)))
     assert selectors(typed) == ("ab",)
 
 
 @pytest.mark.parametrize(
-    "shape", ["ab3de fgh4k mnp5q", "ab3-defgh4k-mnp5q", "ab3de-fgh4kmnp5q", "ab3de-fgh4k-mnp56", "ab3de-fgl4k-mnp5q"]
+    "shape",
+    ["ab3 defgh4k mnp5q", "ab3-defgh4k-mnp5q", "ab3de-fgh4kmnp5q", "ab3de fgh4kmnp5q", "ab3de-fgh4k-mnp56"]
+    + ["ab3de-fgl4k-mnp5q", "ab3de_fgh4k_mnp5q"],
 )
-def test_dashes_out_of_place_spaces_and_strange_letters_make_no_backup_code(shape: str) -> None:
+def test_dashes_and_spaces_out_of_place_and_strange_letters_make_no_backup_code(shape: str) -> None:
     typed = appended(b"hunter2!" + shape.encode())
     assert typed == Typed((Reading("hunter2!" + shape),))
     assert selectors(typed) == ()
