@@ -38,8 +38,10 @@ def one_of(value: object, known: Sequence[str]) -> str:
 
 
 def names(value: object, known: Sequence[str]) -> frozenset[str]:
-    """Read a list of known names, or "all" of them."""
-    return frozenset(known) if value in EVERYTHING else frozenset(listed(value, known, beside=', or "all"'))
+    """Read a list of known names, or "all" of them, with brackets around it or without."""
+    if value in EVERYTHING or (isinstance(value, list) and len(value) == 1 and value[0] in EVERYTHING):
+        return frozenset(known)
+    return frozenset(listed(value, known, beside=', or "all"'))
 
 
 def listed(value: object, known: Sequence[str], beside: str = "") -> list[str]:

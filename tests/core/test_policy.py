@@ -116,7 +116,8 @@ def test_a_key_behind_a_table_that_belongs_before_it_is_told_its_place() -> None
 @pytest.mark.parametrize("key", ["roles", "surfaces"])
 @pytest.mark.parametrize(
     "value",
-    ["[]", '""', '"none"', '"owner"', '"vpn"', "[1]", '["owner", 1]', '["all"]', '[["owner"]]', "true", "{}", '"ALL"'],
+    ["[]", '""', '"none"', '"owner"', '"vpn"', "[1]", '["owner", 1]', '["all", "none"]', '[["owner"]]', '[["all"]]']
+    + ["true", "{}", '"ALL"'],
 )
 def test_who_and_where_are_lists_of_known_names_and_never_empty(key: str, value: str) -> None:
     assert complaint(f"[[require]]\n{key} = {value}\n").startswith(f"line 2: “{key}” is a list of ")
@@ -234,7 +235,7 @@ reveal = false
     )
 
 
-@pytest.mark.parametrize("word", ['"all"', '"any"'])
+@pytest.mark.parametrize("word", ['"all"', '"any"', '["all"]'])
 def test_all_and_any_are_everything(word: str) -> None:
     assert rule(f"roles = {word}\nsurfaces = {word}") == Rule()
 
