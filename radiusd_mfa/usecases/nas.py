@@ -58,6 +58,10 @@ def address_range(text: str) -> str:
         exact = ip_network(text.strip())
     except ValueError as error:
         return _not_exact(text, error)
+    if isinstance(exact, IPv6Network) and exact.network_address.scope_id is not None:
+        # The table looks a source up without its interface: two entries for one address would be one too many.
+        plain = text.strip().replace(f"%{exact.network_address.scope_id}", "")
+        raise RangeProblem(f"“{escaped(text)}” names an interface, which no entry can; write {escaped(plain)}.")
     return str(_unmapped(network)) if exact == network else str(exact)
 
 

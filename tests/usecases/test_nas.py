@@ -38,6 +38,12 @@ def test_what_is_no_range_is_refused(text: str) -> None:
         address_range(text)
 
 
+@pytest.mark.parametrize("text", ["fe80::1%eth0", "fe80::1%eth0/128", " fe80::1%1 "])
+def test_a_range_is_of_no_interface(text: str) -> None:
+    with pytest.raises(RangeProblem, match=r"names an interface, which no entry can; write fe80::1"):
+        address_range(text)
+
+
 def test_a_range_with_host_bits_is_refused_with_both_that_may_be_meant() -> None:
     with pytest.raises(RangeProblem, match=r"write 192\.0\.2\.0/24 for the range or 192\.0\.2\.7 for the address"):
         address_range("192.0.2.7/24")
