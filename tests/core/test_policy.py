@@ -116,8 +116,21 @@ def test_a_key_behind_a_table_that_belongs_before_it_is_told_its_place() -> None
 @pytest.mark.parametrize("key", ["roles", "surfaces"])
 @pytest.mark.parametrize(
     "value",
-    ["[]", '""', '"none"', '"owner"', '"vpn"', "[1]", '["owner", 1]', '["all", "none"]', '[["owner"]]', '[["all"]]']
-    + ["true", "{}", '"ALL"'],
+    [
+        "[]",
+        '""',
+        '"none"',
+        '"owner"',
+        '"vpn"',
+        "[1]",
+        '["owner", 1]',
+        '["all", "none"]',
+        '[["owner"]]',
+        '[["all"]]',
+        "true",
+        "{}",
+        '"ALL"',
+    ],
 )
 def test_who_and_where_are_lists_of_known_names_and_never_empty(key: str, value: str) -> None:
     assert complaint(f"[[require]]\n{key} = {value}\n").startswith(f"line 2: “{key}” is a list of ")

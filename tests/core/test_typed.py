@@ -123,8 +123,15 @@ def test_a_backup_code_is_read_with_its_dashes_with_spaces_in_their_places_and_w
 
 @pytest.mark.parametrize(
     "shape",
-    ["ab3 defgh4k mnp5q", "ab3-defgh4k-mnp5q", "ab3de-fgh4kmnp5q", "ab3de fgh4kmnp5q", "ab3de-fgh4k-mnp56"]
-    + ["ab3de-fgl4k-mnp5q", "ab3de_fgh4k_mnp5q"],
+    [
+        "ab3 defgh4k mnp5q",
+        "ab3-defgh4k-mnp5q",
+        "ab3de-fgh4kmnp5q",
+        "ab3de fgh4kmnp5q",
+        "ab3de-fgh4k-mnp56",
+        "ab3de-fgl4k-mnp5q",
+        "ab3de_fgh4k_mnp5q",
+    ],
 )
 def test_dashes_and_spaces_out_of_place_and_strange_letters_make_no_backup_code(shape: str) -> None:
     typed = appended(b"hunter2!" + shape.encode())
