@@ -3,7 +3,7 @@
 Usage: stages.py [DATABASE_URL] [--users N] [--json FILE]     default: a throw-away SQLite file
 
 Runs the real stages one after the other in one thread: read the datagram, open, examine and check a cheap hash,
-settle, encode the reply. The database's own CPU is not in these figures unless it is SQLite.
+settle, count, log, encode the reply. The database's own CPU is not in these figures unless it is SQLite.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from radiusd_mfa.core.judge import Question, decide, examine
 from radiusd_mfa.core.totp import Algorithm, code_at, step_at
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.keys import KeyRing
+from radiusd_mfa.logs import Lines
 from radiusd_mfa.passwords.local import PROFILE
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.exchange import Exchanges
@@ -36,6 +37,7 @@ from radiusd_mfa.server.intake import Intake, Work
 from radiusd_mfa.server.nas_table import NasTable
 from radiusd_mfa.server.replies import Replies
 from radiusd_mfa.server.sightings import Sightings
+from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.tally import Tallies
 from radiusd_mfa.server.udp import Datagram
 from radiusd_mfa.server.witness import Witness
@@ -112,6 +114,7 @@ class Bench:
         self.store = SignIns(database, self.keys)
         self.replies = Replies(self.sign_in, None, lambda _text: EncodedProfile())
         self.witness = Witness(Tallies().of(0))
+        self.log = SignInLog(Lines(os.open(os.devnull, os.O_WRONLY), lambda _number: b"").write, as_json=True)
         self.spent: dict[str, float] = {}
         self.next_user = 0
 
@@ -134,6 +137,8 @@ class Bench:
         ids = self._timed("settle", lambda: self.store.settle([settlement for _work, settlement in settled]))
         assert None not in ids
         self._timed("count", lambda: self._count(works, settled, ids))
+        began = time.monotonic()
+        self._timed("log", lambda: self.log.told(settled, ids, began=began, ended=began))
         self._timed("reply", lambda: [self.replies.to(work, of) for work, of in zip(works, verdicts, strict=True)])
 
     def _judge(self, work: Work, facts: Facts) -> Verdict:

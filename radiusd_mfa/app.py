@@ -6,7 +6,7 @@ Owns which parts exist and how they fit together, and refuses to start on a data
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -24,12 +24,14 @@ from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.tally import Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.audit_chain import AuditSeals
 from radiusd_mfa.store.canary import read_canary, read_root, write_canary
 from radiusd_mfa.store.database import Database, sqlite_path
+from radiusd_mfa.store.figures import FiguresReader
 from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.outbox_queue import OutboxQueue
@@ -49,6 +51,7 @@ __all__ = [
     "PROFILE",
     "UNUSABLE",
     "App",
+    "FiguresReader",
     "Initialised",
     "LocalHashing",
     "NotReadyProblem",
@@ -56,12 +59,15 @@ __all__ = [
     "dictionaries",
     "initialise",
     "open_database",
+    "open_figures",
     "presets",
     "read_schema",
     "refuse_unfit",
     "upgrade_schema",
 ]
 
+FIGURES_DEADLINE: Final = 5.0
+"""Seconds for a statement of the metrics: what they count is led by indexes, and nobody waits for it."""
 ADMIN_DEADLINE: Final = 60.0
 """Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
 
@@ -223,8 +229,18 @@ class App:
         """Bind the RADIUS server, to the configured addresses unless others are given; raises ListenProblem."""
         return self.daemon_on([Listener.bind(endpoint) for endpoint in listen or self.config.listen])
 
-    def daemon_on(self, listeners: Sequence[Listener], tally: Tally | None = None) -> Daemon:
-        """Make the RADIUS server on sockets that are bound already; it goes on counting in the tally."""
+    def daemon_on(
+        self,
+        listeners: Sequence[Listener],
+        tally: Tally | None = None,
+        write_log: Callable[[bytes], None] | None = None,
+    ) -> Daemon:
+        """Make the RADIUS server on sockets that are bound already; it goes on counting in the tally.
+
+        `write_log` takes lines for the log and must not wait; they are written if the settings want them.
+        """
+        config = self.config
+        wanted = write_log if config.log_sign_ins else None
         parts = Parts(
             config=self.config,
             sign_ins=self.sign_in_store,
@@ -236,6 +252,7 @@ class App:
             seal=partial(self._seal, AuditSeals(self.database, self.keys, beside_sign_ins=True)),
             tally=tally or Tally(),
             note=SightingTable(self.database).add,
+            sign_in_log=None if wanted is None else SignInLog(wanted, as_json=config.log_format == "json"),
         )
         return Daemon(parts, listeners)
 
@@ -335,6 +352,11 @@ def open_database(config: Config) -> Database:
     if path is not None and not path.exists():
         raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
     return Database(config.database_url, deadline=ADMIN_DEADLINE)
+
+
+def open_figures(config: Config) -> FiguresReader:
+    """Open what metrics read out of the database, on a connection of its own."""
+    return FiguresReader(Database(config.database_url, deadline=FIGURES_DEADLINE))
 
 
 def read_schema(config: Config) -> SchemaStatus:

@@ -55,6 +55,9 @@ class Config:
     challenge_lifetime: float
     request_deadline: float
     log_level: str
+    log_format: str
+    log_sign_ins: bool
+    metrics_listen: Endpoint | None
     smtp_host: str | None
     smtp_port: int
     smtp_security: str
@@ -132,6 +135,9 @@ KEYS = (
     Key("challenge_lifetime", "120", read.number(10, 900)),
     Key("request_deadline", "5.0", read.number(0.5, 60)),
     Key("log_level", "info", read.log_level),
+    Key("log_format", "text", read.log_format),
+    Key("log_sign_ins", "false", read.switch),
+    Key("metrics_listen", "none", read.endpoint),
     Key("smtp_host", "none", delivery.host),
     Key("smtp_port", "587, 465 or 25", read.whole(1, 65535)),
     Key("smtp_security", "starttls", delivery.security),
@@ -146,7 +152,7 @@ KEYS = (
     Key("sms_user", "none", delivery.word),
     Key("sms_secret_file", "none", read.path),
     Key("sms_apprise_file", "none", read.path),
-    Key("portal_listen", "127.0.0.1:8080", portal.endpoint),
+    Key("portal_listen", "127.0.0.1:8080", read.endpoint),
     Key("trusted_proxies", "[]", portal.networks),
     Key("tls_certificate", "none", read.path),
     Key("tls_key", "none", read.path),
@@ -228,6 +234,9 @@ def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int)
     values.setdefault("challenge_lifetime", 120.0)
     values.setdefault("request_deadline", 5.0)
     values.setdefault("log_level", "info")
+    values.setdefault("log_format", "text")
+    values.setdefault("log_sign_ins", False)
+    values.setdefault("metrics_listen", None)
     delivery.fill_defaults(values)
     portal.fill_defaults(values)
 

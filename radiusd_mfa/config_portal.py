@@ -8,12 +8,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from radiusd_mfa.config_values import Endpoint, Raw, plain_text
-
-
-def endpoint(raw: Raw) -> Endpoint:
-    """Read one address to listen on."""
-    return Endpoint.parse(plain_text(raw))
+from radiusd_mfa.config_values import Endpoint, Raw
 
 
 def networks(raw: Raw) -> tuple[IPv4Network | IPv6Network, ...]:

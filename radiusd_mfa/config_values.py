@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+_LOG_FORMATS = ("text", "json")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _PORTAL_URL_LIMIT = 200  # a Reply-Message holds 253 octets (RFC 2865 5.18), and a sentence stands around the URL
 _ISSUER_LIMIT = 64
@@ -181,6 +182,29 @@ def issuer(raw: Raw) -> str:
     if not text or not text.isprintable() or len(text) > _ISSUER_LIMIT:
         raise ValueError(f"must be 1 to {_ISSUER_LIMIT} printable characters")
     return text
+
+
+def endpoint(raw: Raw) -> Endpoint:
+    """Read one address to listen on."""
+    return Endpoint.parse(plain_text(raw))
+
+
+def switch(raw: Raw) -> bool:
+    """Read true or false."""
+    value = raw.value
+    if isinstance(value, str) and raw.spelled:
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - one kind of complaint
+    return value
+
+
+def log_format(raw: Raw) -> str:
+    """Read how the lines of the log are written."""
+    written = plain_text(raw).lower()
+    if written not in _LOG_FORMATS:
+        raise ValueError(f"must be one of {', '.join(_LOG_FORMATS)}, not {written!r}")
+    return written
 
 
 def log_level(raw: Raw) -> str:

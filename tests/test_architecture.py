@@ -24,6 +24,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "config_delivery": {"config_values"},
     "config_portal": {"config_values"},
     "config": {"config_values", "config_delivery", "config_portal"},
+    "logs": {"config"},
     "usecases": {"core"},
     # Reads what other systems write, and knows of ours the values that the import takes.
     "foreign": {"core", "usecases"},
@@ -33,6 +34,8 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "delivery": {"usecases", "config", "config_delivery", "private_files"},
     # `Config` and `Endpoint` are values; the pool is threads and knows no hash.
     "server": {"radius", "usecases", "core", "config", "passwords"},
+    # The tallies, and what only the database knows.
+    "metrics": {"config", "server", "usecases"},
     # What is kept in a file for the use cases.
     "high_water": {"usecases"},
     "app": {
@@ -48,7 +51,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
         "usecases",
     },
     # `try` and `demo` ask as a NAS does, and show packets.
-    "cli": {"app", "config", "core", "foreign", "portal", "radius", "server", "usecases"},
+    "cli": {"app", "config", "core", "foreign", "logs", "metrics", "portal", "radius", "server", "usecases"},
     "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
@@ -62,11 +65,14 @@ _STORED: Final = (
     "portal_ports",
     "audit_ports",
     "import_ports",
+    "figures",
     "key_ports",
     "sighting_ports",
 )
 # Within a room that may be known, only these modules: (who, room) -> modules.
 ONLY: Final = {
+    ("metrics", "server"): {"radiusd_mfa.server.tally"},
+    ("metrics", "usecases"): {"radiusd_mfa.usecases.figures"},
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},
     ("foreign", "usecases"): {"radiusd_mfa.usecases.import_ports"},
     ("delivery", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in ("ports", "outbox_ports")},
@@ -89,6 +95,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "markupsafe": {"portal"},
     "passlib": {"passwords"},
     "precis_i18n": {"core"},
+    "prometheus_client": {"metrics"},
     "psycopg": {"store"},
     # The demo's phone is pyotp, so that not our own code vouches for our own codes.
     "pyotp": {"core", "cli"},

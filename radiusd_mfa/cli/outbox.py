@@ -1,6 +1,5 @@
 """`radiusd-mfa outbox`: mail and SMS on their way out."""
 
-import logging
 import signal
 from threading import Event
 
@@ -9,6 +8,7 @@ import click
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, say, table, timestamp
 from radiusd_mfa.cli.session import Session, granted, with_session
+from radiusd_mfa.logs import begin_log
 from radiusd_mfa.usecases import outbox as waiting
 from radiusd_mfa.usecases.outbox_ports import Delivery, Status
 
@@ -27,8 +27,7 @@ def run(session: Session, once: bool) -> None:
     Prints one line when it is ready. SIGTERM finishes the message that is being handed over.
     """
     worker = session.open().delivery()
-    logging.basicConfig(level=session.config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    begin_log(session.config)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -7,6 +7,7 @@ import click
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
+from radiusd_mfa.logs import begin_log
 from radiusd_mfa.portal.server import PortalServer
 from radiusd_mfa.portal.site import PortalProblem
 
@@ -23,8 +24,7 @@ def portal(session: Session, listen: str | None) -> None:
     endpoint = config.portal_listen if listen is None else _endpoint(listen)
     app = session.open()
     app.refuse_loss()
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    begin_log(config)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         server = PortalServer(app, endpoint)

@@ -4,6 +4,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,12 @@ import click
 
 from radiusd_mfa.app import FAULTS, UNUSABLE, App
 from radiusd_mfa.cli.commands import Command
+from radiusd_mfa.cli.serve_metrics import metrics_of
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Config, ConfigProblem, Endpoint
+from radiusd_mfa.logs import Lines, begin_log, change_log
 from radiusd_mfa.server.succession import Incumbent, RenewalProblem, Succession
-from radiusd_mfa.server.tally import Count, Tallies, Tally
+from radiusd_mfa.server.tally import Count, Level, Tallies, Tally
 from radiusd_mfa.server.udp import Listener, ListenProblem
 from radiusd_mfa.server.workers import Parent, bind
 
@@ -24,7 +27,7 @@ _log: Final = logging.getLogger(__name__)
 _GARBAGE: Final = 50_000
 """Objects beyond those that have gone from which the collector looks for circles. A sign-in leaves none, so at the
 usual 700 it looks at each batch several times for nothing: 4 us a sign-in."""
-_BOUND: Final = ("listen", "workers")
+_BOUND: Final = ("listen", "workers", "metrics_listen")
 """Settings that a reload leaves as they are: the sockets stay."""
 
 
@@ -34,6 +37,7 @@ class _Place:
 
     listeners: Sequence[Listener]
     tally: Tally
+    lines: Lines
     workers: int
     """How many share the port, this one included."""
 
@@ -54,8 +58,7 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
     app = session.open()  # what can't work is said before anything is started
     app.refuse_loss()
     app.close()
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    lines = begin_log(config)
     try:
         sockets = bind(endpoints, workers or config.workers)
     except ListenProblem as problem:
@@ -66,19 +69,29 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
         click.echo(f"radiusd-mfa is ready on {addresses}")
 
     tallies = Tallies(len(sockets))
-    serve_one = partial(_serve, session, tallies)
-    if len(sockets) == 1:
-        serve_one(0, sockets[0], ready)
-    else:
-        sys.exit(Parent(sockets, serve_one, partial(_reloads, session)).run(ready))
+    metrics = metrics_of(session, tallies)
+    serve_one = partial(_serve, session, tallies, lines)
+    if len(sockets) > 1:
+        beside = metrics.run if metrics is not None else None
+        sys.exit(Parent(sockets, serve_one, partial(_reloads, session, lines), beside).run(ready))
+    if metrics is not None:
+        metrics.start()
+    serve_one(0, sockets[0], ready)
 
 
 def _serve(
-    session: Session, tallies: Tallies, worker: int, listeners: Sequence[Listener], ready: Callable[[], None]
+    session: Session,
+    tallies: Tallies,
+    lines: Lines,
+    worker: int,
+    listeners: Sequence[Listener],
+    ready: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM, with a share of the hash threads where there are other workers."""
-    place = _Place(listeners, tallies.of(worker), len(tallies))
+    place = _Place(listeners, tallies.of(worker), lines, len(tallies))
+    lines.lost = partial(place.tally.add, Count.LOG_LINES_LOST)
     place.tally.add(Count.STARTS)
+    place.tally.set(Level.STARTED, time.time())
     first = _incumbent(session, place)
     gc.freeze()  # what exists now stays: a full collection need not look at it for every thousandth sign-in
     gc.set_threshold(_GARBAGE)
@@ -90,7 +103,7 @@ def _incumbent(session: Session, place: _Place) -> Incumbent:
     app = App.open(session.config, profile=session.profile)
     try:
         app.refuse_loss()
-        return Incumbent(app.daemon_on(place.listeners, place.tally), app.leave, app.close)
+        return Incumbent(app.daemon_on(place.listeners, place.tally, place.lines.write), app.leave, app.close)
     except BaseException:
         app.close()
         raise
@@ -107,11 +120,11 @@ def _renewed(session: Session, place: _Place) -> Incumbent:
     except (*UNUSABLE, *FAULTS, OSError) as problem:
         session.restore(before)
         raise RenewalProblem((str(problem),)) from problem
-    logging.getLogger().setLevel(session.config.log_level.upper())
+    change_log(place.lines, session.config)
     return made
 
 
-def _reloads(session: Session) -> bool:
+def _reloads(session: Session, lines: Lines) -> bool:
     """Read the settings anew, for the workers that are started later; False if there is something wrong with them."""
     try:
         session.reload()
@@ -119,6 +132,7 @@ def _reloads(session: Session) -> bool:
         for sentence in problem.problems:
             _log.error("not reloaded, the settings stay as they were: %s", sentence)
         return False
+    change_log(lines, session.config)
     return True
 
 

@@ -29,6 +29,7 @@ from radiusd_mfa.server.probe import Parts as Probed
 from radiusd_mfa.server.probe import Probe
 from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
 from radiusd_mfa.server.sightings import Note, Sightings, hand_on_for_ever
+from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.witness import Witness
@@ -75,6 +76,8 @@ class Parts:
     """Where it counts; it goes on from what the daemon before has counted."""
     note: Note = lambda _sightings, _strangers, _now: None
     """Records what the NASes were seen to do; raises StoreFault."""
+    sign_in_log: SignInLog | None = None
+    """Where a line for each sign-in goes; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Daemon:
             pool=self._pool,
             health=self._health,
             drops=self.drops,
-            witness=Witness(self.tally),
+            witness=Witness(self.tally, parts.sign_in_log),
             deadline=self._deadline,
             wake=partial(os.eventfd_write, self._wake, 1),
             obstacle=self._replies.obstacle,

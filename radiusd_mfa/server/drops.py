@@ -67,4 +67,5 @@ class Drops:
             self._last.clear()
         self._last[key] = now
         remedy = _REMEDIES.get(cause, "the packet is malformed").format(nas=nas, address=address)
-        _log.warning("dropped a packet from %s (%s): %s", address, cause, remedy)
+        fields = {"cause": str(cause), "address": address, "nas": nas or None}
+        _log.warning("dropped a packet from %s (%s): %s", address, cause, remedy, extra={"fields": fields})

@@ -64,6 +64,8 @@ class Level(StrEnum):
 
     PROCESS = "process"
     """Its id."""
+    STARTED = "started"
+    """Unix seconds at which it was started."""
     OPENING = "opening"
     HASHING = "hashing"
     """Sign-ins that wait for a hash thread, or have one."""

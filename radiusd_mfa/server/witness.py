@@ -1,6 +1,6 @@
-"""What is kept of sign-ins on their way and at their end: counts, by batch where a batch has them in common.
+"""What is kept of sign-ins on their way and at their end: counts, by batch where a batch has them in common, and lines.
 
-Runs in the loop, once for a batch and shortly for each sign-in. Knows no format.
+Runs in the loop, once for a batch and shortly for each sign-in.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from time import monotonic, time
 from typing import Final
 
 from radiusd_mfa.server.intake import Work
+from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.tally import PAIRS, Count, Stage, Tally
 from radiusd_mfa.usecases.ports import Settlement
 
@@ -15,8 +16,9 @@ from radiusd_mfa.usecases.ports import Settlement
 class Witness:
     """Counts what a pipeline does; times are monotonic seconds."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, log: SignInLog | None = None) -> None:
         self.tally: Final = tally
+        self._log: Final = log
         self._wait: Final = tally.stages[Stage.WAIT]
         self._open: Final = tally.stages[Stage.OPEN]
         self._hash: Final = tally.stages[Stage.HASH]
@@ -48,6 +50,8 @@ class Witness:
                 self._total.add(ended - work.received)
         self._settle.add(ended - began, len(batch))
         tally.settled.add(len(batch))
+        if self._log is not None:
+            self._log.told(batch, audit_ids, began=began, ended=ended)
 
     def clock_was_behind(self) -> None:
         """Take note of a clock that was set back."""

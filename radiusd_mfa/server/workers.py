@@ -74,15 +74,21 @@ def _steer(one: socket.socket, workers: int) -> None:
 class Parent:
     """Starts the workers, starts them again, has them reload, and stops them.
 
-    `reloads` says on SIGHUP whether there is something to be reloaded by them.
+    `reloads` says on SIGHUP whether there is something to be reloaded by them. `beside` runs in one more process, which
+    has none of the sockets, and calls its argument when it is ready.
     """
 
     def __init__(
-        self, sockets: Sequence[Sequence[Listener]], serve: Serve, reloads: Callable[[], bool] = lambda: False
+        self,
+        sockets: Sequence[Sequence[Listener]],
+        serve: Serve,
+        reloads: Callable[[], bool] = lambda: False,
+        beside: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._sockets = sockets
         self._serve = serve
         self._reloads = reloads
+        self._beside = beside
         self._workers: dict[int, int] = {}
         """Number of the worker by process id."""
         self._stopping = False
@@ -92,7 +98,7 @@ class Parent:
         for number in _STOPS:
             signal.signal(number, lambda _number, _frame: self._stop())
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
-        waiting = [self._start(number) for number in range(len(self._sockets))]
+        waiting = [self._start(number) for number in range(len(self._sockets) + (self._beside is not None))]
         became = [_became_ready(descriptor) for descriptor in waiting]
         if all(became):
             ready()
@@ -130,13 +136,19 @@ class Parent:
                 if other != number:
                     for listener in sockets:
                         listener.close()
-            self._serve(number, self._sockets[number], ready)
+            if number < len(self._sockets):
+                self._serve(number, self._sockets[number], ready)
+            elif self._beside is not None:
+                self._beside(ready)
             code = 0
         except Exception:  # noqa: BLE001 - the last words of a process, whatever they are
-            _log.exception("worker %d ended", number)
+            _log.exception("%s ended", self._name(number))
         finally:
             logging.shutdown()
             os._exit(code)
+
+    def _name(self, number: int) -> str:
+        return f"worker {number}" if number < len(self._sockets) else "the process beside the workers"
 
     def _watch(self) -> int:
         failed = False
@@ -150,7 +162,7 @@ class Parent:
                 # One that had not begun to serve ends by the signal itself, as it should.
                 failed = failed or status not in (0, *_STOPS)
                 continue
-            _log.error("worker %d ended (status %d) and is started again", number, status)
+            _log.error("%s ended (status %d) and is started again", self._name(number), status)
             time.sleep(REST)
             if not self._stopping:
                 self._fork(number, ready=lambda: None)
