@@ -20,7 +20,17 @@ from radiusd_mfa.high_water import HighWater, HighWaterProblem
 from radiusd_mfa.key_file import KeyFile
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
-from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile, dummy_for, is_cheap, make_hash, recognise, verify
+from radiusd_mfa.passwords.local import (
+    PROFILE,
+    HashProblem,
+    Profile,
+    dummy_for,
+    is_cheap,
+    make_hash,
+    needs_upgrade,
+    recognise,
+    verify,
+)
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
@@ -44,6 +54,7 @@ from radiusd_mfa.usecases import restore
 from radiusd_mfa.usecases.acting import Door
 from radiusd_mfa.usecases.phone_codes import Post
 from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
+from radiusd_mfa.usecases.renewing import Renewing
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
 __all__ = [
@@ -112,6 +123,10 @@ class LocalHashing:
         """See `Hashing.make_all`; argon2 lets go of the interpreter, so threads do it."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
             return list(threads.map(self.make, texts))
+
+    def is_old(self, stored: str) -> bool:
+        """See `Upgrades.is_old`."""
+        return needs_upgrade(stored, profile=self.profile)
 
     def complaint(self, stored: str) -> str | None:
         """See `Hashing.complaint`."""
@@ -221,6 +236,12 @@ class App:
         """The steps of a sign-in."""
         return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
 
+    @cached_property
+    def renewing(self) -> Renewing | None:
+        """What renews old password hashes, if that is wanted: with the deadline of sign-ins, for it is beside them."""
+        store = AdministrationStore(self.sign_in_database, self.keys)
+        return Renewing(self.hashing, store, self.clock) if self.config.upgrade_hashes else None
+
     def door(self, name: str) -> Door:
         """Give what people prove themselves at, on this machine: `cli` or `pages`."""
         return Door(name, self.sign_in, self.sign_in_store, self.clock, self.entropy)
@@ -251,6 +272,7 @@ class App:
             tidy=Housekeeping(self.database).tidy,
             seal=partial(self._seal, AuditSeals(self.database, self.keys, beside_sign_ins=True)),
             tally=tally or Tally(),
+            renewing=self.renewing,
             note=SightingTable(self.database).add,
             sign_in_log=None if wanted is None else SignInLog(wanted, as_json=config.log_format == "json"),
         )

@@ -50,6 +50,7 @@ class Config:
     hash_threads: int
     workers: int
     password_cache: float
+    upgrade_hashes: bool
     database_deadline: float
     reject_delay: float
     challenge_lifetime: float
@@ -130,6 +131,7 @@ KEYS = (
     Key("hash_threads", "one a CPU", read.whole(1, 256)),
     Key("workers", "1", read.whole(1, 64)),
     Key("password_cache", "0", read.number(0, 3600)),
+    Key("upgrade_hashes", "true", read.switch),
     Key("database_deadline", "1.5", read.number(0.05, 30)),
     Key("reject_delay", "1.0", read.number(0, 5)),
     Key("challenge_lifetime", "120", read.number(10, 900)),
@@ -229,6 +231,7 @@ def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int)
     values.setdefault("hash_threads", os.cpu_count() or 1)
     values.setdefault("workers", 1)
     values.setdefault("password_cache", 0.0)
+    values.setdefault("upgrade_hashes", True)
     values.setdefault("database_deadline", 1.5)
     values.setdefault("reject_delay", 1.0)
     values.setdefault("challenge_lifetime", 120.0)

@@ -86,6 +86,8 @@ class Installation:
     def _environ(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIUSD_MFA_")}
         own = {"RADIUSD_MFA_STATE_DIR": str(self.directory), "RADIUSD_MFA_DATABASE_URL": self.url}
+        # What is measured is the hash that the users came with, from the first sign-in to the last.
+        own["RADIUSD_MFA_UPGRADE_HASHES"] = "false"
         return inherited | own | dict(self.settings)
 
 

@@ -48,7 +48,9 @@ async def unproved(visit: Visit, *, backup_codes: bool = False) -> Refusal | Non
         return _NOT_A_BACKUP_CODE  # before it is spent for nothing
     row = visit.who.row
     so_far = Entered(row.user_id, row.user, row.granted_to, Next.CODE, Reason.CODE_DUE)
-    entered = await visit.hash(entering.enter_code, so_far, code, place(visit), door=visit.site.door)
+    entered = await visit.hash(
+        entering.enter_code, so_far, code, place(visit), door=visit.site.door, standing=visit.standing
+    )
     # Within a period a spent code may pass at a sign-in; here one must have been spent.
     if isinstance(entered, Refusal) or entered.how not in (_BY_ANY if backup_codes else _BY_A_METHOD):
         await refused(visit, began, "a code")

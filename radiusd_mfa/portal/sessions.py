@@ -67,6 +67,11 @@ class Sessions:
             self._store.touch(row.id, now)
         return Session(secret, row)
 
+    def standing(self, session: Session) -> str | None:
+        """Return the password hash that a session rests on by now; None where it is over, or another is set."""
+        row = self._store.find(self._digest(session.secret))
+        return None if row is None else row.granted_to
+
     def begin(self, proved: Proved, former: Session | None, carries: dict[str, Any] | None = None) -> Session:
         """Open a session with a secret of its own; the former one of this browser is over (no fixation).
 

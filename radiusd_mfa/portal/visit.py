@@ -115,6 +115,10 @@ class Visit:
         """The user name of whoever is signed in."""
         return Username.parse(self.who.row.user)
 
+    def standing(self) -> str | None:
+        """Return the password hash that the session rests on by now, None if it is over; blocking."""
+        return self.sessions.standing(self.who)
+
     async def read_form(self) -> None:
         """Take the fields of a form; of a field that comes twice, the first."""
         body = (await self.request.body()).decode("utf-8", errors="replace")

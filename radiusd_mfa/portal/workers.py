@@ -4,13 +4,15 @@ Owns how many there are and how much may wait for them. Fixed threads, for the s
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
+_log: Final = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 WAITING: Final = 64
@@ -44,6 +46,21 @@ class Workers:
     async def hash(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do what computes hashes; raises Busy."""
         return await self._run(True, partial(work, *args, **kwargs))
+
+    def spare(self, work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Do what computes a hash and is waited for by nobody, unless somebody waits for hashes; False: it was not."""
+        if self._waiting[True]:
+            return False
+        self._waiting[True] += 1
+        done = self._kinds[True].submit(work, *args, **kwargs)
+        loop = asyncio.get_running_loop()
+        done.add_done_callback(lambda future: loop.call_soon_threadsafe(self._spared, future))
+        return True
+
+    def _spared(self, future: Future[Any]) -> None:
+        self._waiting[True] -= 1
+        if not future.cancelled() and (error := future.exception()) is not None:
+            _log.warning("something that can wait was left undone: %s", error)
 
     def close(self) -> None:
         """Finish what is being done; each thread leaves what is kept for it in order."""

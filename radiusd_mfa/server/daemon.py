@@ -27,6 +27,7 @@ from radiusd_mfa.server.nas_table import KindOf, NasTable
 from radiusd_mfa.server.pipeline import Pipeline
 from radiusd_mfa.server.probe import Parts as Probed
 from radiusd_mfa.server.probe import Probe
+from radiusd_mfa.server.renewer import Renewer
 from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
 from radiusd_mfa.server.sightings import Note, Sightings, hand_on_for_ever
 from radiusd_mfa.server.sign_in_log import SignInLog
@@ -34,6 +35,7 @@ from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
+from radiusd_mfa.usecases.renewing import Renewing
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
@@ -78,6 +80,8 @@ class Parts:
     """Records what the NASes were seen to do; raises StoreFault."""
     sign_in_log: SignInLog | None = None
     """Where a line for each sign-in goes; None: nowhere."""
+    renewing: Renewing | None = None
+    """Renews old password hashes; None: they stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,12 @@ class Daemon:
         self._recorder = Thread(
             target=hand_on_for_ever, args=(self.sightings, parts.note, self._stopping), name="sightings", daemon=True
         )
+        self._renewer = None if parts.renewing is None else Renewer(parts.renewing, self._pool, self._awake)
         self._pipeline = Pipeline(
             store=parts.sign_ins,
             sign_in=parts.sign_in,
             pool=self._pool,
+            renewer=self._renewer,
             health=self._health,
             drops=self.drops,
             witness=Witness(self.tally, parts.sign_in_log),
@@ -178,12 +184,18 @@ class Daemon:
             while not (self._pipeline.idle and not self._late) and (left := until - monotonic()) > 0:
                 self._turn(selector, left)
         self._pool.close(timeout=1.0)
+        if self._renewer is not None:
+            self._renewer.close()
         self._probe.count()
         self._recorder.join(timeout=REFRESH)
 
     def stop(self) -> None:
         """Take nothing more, finish what was taken, and end `run`. Safe in a signal handler and in any thread."""
         self._stopping.set()
+        os.eventfd_write(self._wake, 1)
+
+    def _awake(self) -> None:
+        # A method, and not the bare descriptor: whoever may still call it keeps it from being closed.
         os.eventfd_write(self._wake, 1)
 
     def _serve(self, selector: selectors.BaseSelector) -> None:
@@ -208,6 +220,8 @@ class Daemon:
         if self._pipeline.busy:
             self._pipeline.turn()
         self._send_what_is_due()
+        if self._renewer is not None:
+            self._renewer.turn()
 
     def _receive(self, listener: Listener, *, received: float) -> None:
         at = time()

@@ -21,6 +21,7 @@ from radiusd_mfa.server.nas_table import KnownNas, NasTable
 from radiusd_mfa.server.sightings import Sightings
 from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Datagram
+from radiusd_mfa.usecases.renewing import Renewal
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Work:
     """Monotonic seconds."""
     facts: Facts = field(default_factory=Facts)
     tries: int = 0
+    renewal: Renewal | None = None
+    """Of the old hash of its password, for when the reply is out."""
     opening: float = 0.0
     """When the transaction began that read its facts, monotonic seconds; `opened`: when it ended."""
     opened: float = 0.0

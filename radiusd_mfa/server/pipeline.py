@@ -26,6 +26,7 @@ from radiusd_mfa.passwords.pool import Displaced, HashPool, PoolProblem
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
+from radiusd_mfa.server.renewer import Renewer
 from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import Settlement, SignInStore, StoreFault
 from radiusd_mfa.usecases.sign_in import SignIn
@@ -54,6 +55,7 @@ class Pipeline:
         store: SignInStore,
         sign_in: SignIn,
         pool: HashPool,
+        renewer: Renewer | None = None,
         health: Health,
         drops: Drops,
         witness: Witness,
@@ -66,6 +68,7 @@ class Pipeline:
         self._store = store
         self._sign_in = sign_in
         self._pool = pool
+        self._renewer = renewer
         self._health = health
         self._drops = drops
         self._witness = witness
@@ -139,7 +142,7 @@ class Pipeline:
             return
         self._witness.opened(works, began)
         for work, facts in zip(works, found, strict=True):
-            work.facts = facts
+            work.facts, work.renewal = facts, None
             self._guarded(self._examine, work)
 
     def _guarded(self, step: Callable[..., None], work: Work, *rest: object) -> None:
@@ -202,6 +205,8 @@ class Pipeline:
             self._guarded(self._decide, work, question, answer)
 
     def _decide(self, work: Work, question: Question, answer: Right | None) -> None:
+        if self._renewer is not None:
+            work.renewal = self._renewer.renewing.due(work.facts.user, question, answer)
         self._conclude(work, decide(work.attempt, work.facts, question, answer))
 
     def _conclude(self, work: Work, verdict: Verdict) -> None:
@@ -232,6 +237,8 @@ class Pipeline:
                 self._judge_again(work)
             else:
                 self._guarded(self._tell, work, settlement.verdict)
+                if work.renewal is not None and self._renewer is not None:
+                    self._renewer.offer(work.renewal, settlement.verdict)
 
     def _refund(self, works: Sequence[Work]) -> None:
         if not works:

@@ -9,7 +9,7 @@ from radiusd_mfa.core import throttle
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
-from radiusd_mfa.store.let_in import end_of_all
+from radiusd_mfa.store.let_in import carry_over, end_of_all
 from radiusd_mfa.usecases.admin_ports import NewUser, User
 
 _NEAR: Final = 2000
@@ -49,6 +49,14 @@ class UserTable:
     def set_password_hash(self, user_id: int, password_hash: str) -> None:
         """See `People.set_password_hash`."""
         self._update(user_id, password_hash=password_hash)
+
+    def renew_password_hash(self, user_id: int, *, old: str, new: str) -> bool:
+        """See `People.renew_password_hash`; the row is locked first, as everybody does who ends what was granted."""
+        statement = update(schema.users).where(_users.id == user_id, _users.password_hash == old)
+        done = self._connection.execute(statement.values(password_hash=new)).rowcount == 1
+        if done:
+            carry_over(self._connection, user_id, old=old, new=new)
+        return done
 
     def set_disabled(self, user_id: int, *, disabled: bool) -> None:
         """See `People.set_disabled`."""

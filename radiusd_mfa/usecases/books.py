@@ -63,6 +63,10 @@ class People(Protocol):
         """Replace the hash."""
         ...
 
+    def renew_password_hash(self, user_id: int, *, old: str, new: str) -> bool:
+        """Replace a hash by one of the same password, on which all that was granted stands; False if it is another."""
+        ...
+
     def set_disabled(self, user_id: int, *, disabled: bool) -> None:
         """Switch sign-ins off or on."""
         ...

@@ -5,6 +5,7 @@ Two attempts as over RADIUS, each with its charge, its verdict and its audit row
 page, in a session that can do nothing else. Knows no SQL and no page.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -78,19 +79,26 @@ def enter(name: str, password: bytes, place: Place, *, door: Door, store: Admini
     )
 
 
-def enter_code(entered: Entered, code: bytes, place: Place, *, door: Door) -> Entered | Refusal:
-    """Take the code of somebody whose password was right a moment ago; raises `StoreFault`."""
+def enter_code(
+    entered: Entered, code: bytes, place: Place, *, door: Door, standing: Callable[[], str | None]
+) -> Entered | Refusal:
+    """Take the code of somebody whose password was right a moment ago; raises `StoreFault`.
+
+    `standing` returns the hash that the right password rests on by then, None if it is worth nothing any more.
+    """
     user = Username.parse(entered.user)
     typed = answer(code, CODE_LENGTHS)
     attempt = _attempt(_FOR_THE_CODE, user, user.text, typed, code, place, door)
     judged = signed_in(attempt, door, lambda verdict, _right: verdict)
     found = judged.facts.user
-    # The password was right when it was asked for; with another one now, that is worth nothing (ATTACKS 23).
-    if found is None or (found.id, found.password_hash or "") != (entered.user_id, entered.granted_to):
+    # The password was right when it was asked for; with another one now, that is worth nothing (ATTACKS 23). Another
+    # hash of the same password may stand there by now.
+    granted_to = standing()
+    if found is None or found.id != entered.user_id or granted_to is None:
         return CODE_REFUSED
     if judged.verdict.outcome is not Outcome.ACCEPT:
         return CODE_REFUSED
-    return Entered(found.id, found.name, entered.granted_to, Next.IN, judged.verdict.reason)
+    return Entered(found.id, found.name, granted_to, Next.IN, judged.verdict.reason)
 
 
 def _next(judged: Judged) -> Next | None:

@@ -1,10 +1,13 @@
 """Signing in on the pages: in two steps, under the rules of RADIUS, and nobody learns why not."""
 
 import base64
+import hashlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.throttle import CODE_CAPS
@@ -329,3 +332,20 @@ def test_of_two_who_share_a_session_one_goes_on(world: World, browser: Browser) 
     with pytest.raises(SessionLost):
         sessions.renew(former, Stage.SET_UP)
     assert sessions.find(after.secret) is not None
+
+
+def test_an_old_hash_is_renewed_by_a_sign_in_and_the_session_goes_on(world: World, browser: Browser) -> None:
+    _user, made, _confirmed = world.enrolled()
+    old = "{SSHA256}" + base64.b64encode(hashlib.sha256(b"correct horsesalt").digest() + b"salt").decode()
+    with world.app.database.writing() as connection:
+        connection.execute(update(schema.users).values(password_hash=old))
+    world.clock.now += 30
+    browser.sign_in()
+    until = time.monotonic() + 20
+    while world.count(schema.users, password_hash=old):
+        assert time.monotonic() < until, "the hash was not renewed"
+        time.sleep(0.01)
+    assert world.count(schema.portal_sessions, granted_to=old) == 0
+    browser.send("/sign-in/code", code=world.code(made))
+    assert browser.where == "/profile"
+    assert [outcome for outcome, _ in world.audit("password-upgrade")] == ["done"]

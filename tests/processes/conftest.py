@@ -88,6 +88,8 @@ def workers(request: pytest.FixtureRequest) -> int:
 def nodes(world: World, environ: dict[str, str], tmp_path: Path, workers: int) -> Iterator[Nodes]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIUSD_MFA_")}
     database = {"RADIUSD_MFA_DATABASE_URL": world.url, "RADIUSD_MFA_HASH_THREADS": "1"}
-    made = Nodes(inherited | environ | database, tmp_path, workers)
+    # The cheap hashes of the tests would become expensive ones.
+    kept = {"RADIUSD_MFA_UPGRADE_HASHES": "false"}
+    made = Nodes(inherited | environ | database | kept, tmp_path, workers)
     with made.stack:
         yield made

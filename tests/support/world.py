@@ -21,7 +21,7 @@ from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm, code_at, step_at
 from radiusd_mfa.keys import KeyRing
-from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash, verify
+from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash, needs_upgrade, verify
 from radiusd_mfa.radius.attributes import Dictionary
 from radiusd_mfa.radius.client import encode_request, verify_reply
 from radiusd_mfa.radius.profiles import encode_profile
@@ -30,12 +30,14 @@ from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.workers import bind
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import write_canary
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.sightings import SightingTable
 from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.usecases.ports import SignInStore
+from radiusd_mfa.usecases.renewing import Renewing
 from radiusd_mfa.usecases.sign_in import SignIn
 
 CHEAP = Profile(time_cost=1, memory_kib=8, parallelism=1)
@@ -58,6 +60,9 @@ class CheapPasswords:
 
     def remembers(self, _password: str, _stored: str) -> bool:
         return False
+
+    def is_old(self, stored: str) -> bool:
+        return needs_upgrade(stored, profile=CHEAP)
 
     def dummy(self) -> str:
         return dummy_for(CHEAP)
@@ -349,9 +354,13 @@ class World:
         listen: str = "127.0.0.1:0",
         *,
         wrap: Callable[[SignInStore], SignInStore] = lambda store: store,
+        renews: bool = False,
         **settings: Any,
     ) -> Iterator[Daemon]:
-        """Serve in a thread with database connections of its own; `wrap` may cause faults in the store."""
+        """Serve in a thread with database connections of its own; `wrap` may cause faults in the store.
+
+        With `renews` old password hashes are renewed; most tests want to know what a hash is.
+        """
         database = Database(self.url, deadline=self.config.database_deadline, for_sign_ins=True)
         values = {name: getattr(self.config, name) for name in self.config.__slots__} | settings
         parts = Parts(
@@ -362,6 +371,7 @@ class World:
             DICTIONARY.kind,
             lambda text: encode_profile(text, DICTIONARY),
             note=SightingTable(self.database).add,
+            renewing=self.renewing(database) if renews else None,
         )
         sockets = bind([Endpoint.parse(listen)], WORKERS)
         lead = Lead(parts, sockets[0], [Daemon(parts, listeners) for listeners in sockets[1:]])
@@ -380,6 +390,10 @@ class World:
             for thread in threads:
                 thread.join(10)
             database.close()
+
+    def renewing(self, database: Database | None = None) -> Renewing:
+        """Give what renews old hashes: all that are not as the users' of the tests are."""
+        return Renewing(CheapPasswords(), AdministrationStore(database or self.database, self.keys), time.time)
 
     def client(self, daemon: Daemon | str, *, source: str = "127.0.0.1", secret: bytes = SECRET) -> TestNas:
         """Give a NAS that asks this daemon."""

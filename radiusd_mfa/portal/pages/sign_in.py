@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from radiusd_mfa.core.facts import MethodKind
-from radiusd_mfa.core.names import escaped
+from radiusd_mfa.core.names import escaped, prepare_password
 from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.portal.routing import ANYBODY, NOBODY, get, home, post
 from radiusd_mfa.portal.sessions import Proved
@@ -19,6 +19,7 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.entering import Entered, Next, Place
 from radiusd_mfa.usecases.own import own
 from radiusd_mfa.usecases.portal_ports import Stage
+from radiusd_mfa.usecases.renewing import Renewal
 
 _log: Final = logging.getLogger(__name__)
 _STAGES: Final = {Next.IN: Stage.IN, Next.CODE: Stage.CODE, Next.SET_UP: Stage.SET_UP}
@@ -72,7 +73,18 @@ async def _take_password(visit: Visit) -> Response:
     if isinstance(entered, Refusal):
         await refused(visit, began, "a sign-in")
         return visit.render("sign_in.html", 403, name=name, problem=entered.sentence)
-    return await begin(visit, entered)
+    response = await begin(visit, entered)
+    # After the session is there, so that it is carried over.
+    _renew(visit, entered, password)
+    return response
+
+
+def _renew(visit: Visit, entered: Entered, password: bytes) -> None:
+    """Have an old hash renewed while nobody waits for hashes; the page does not wait for it."""
+    renewing = visit.site.app.renewing
+    if renewing is not None and renewing.upgrades.is_old(entered.granted_to):
+        renewal = Renewal(entered.user_id, entered.user, prepare_password(password), entered.granted_to)
+        visit.site.workers.spare(renewing.renew, renewal)
 
 
 async def begin(visit: Visit, entered: Entered) -> Response:
@@ -103,7 +115,9 @@ async def _take_code(visit: Visit) -> Response:
     row = visit.who.row
     claimed = Entered(row.user_id, row.user, row.granted_to, Next.CODE, Reason.CODE_DUE)
     code = visit.form.get("code", "").encode()
-    entered = await visit.hash(entering.enter_code, claimed, code, place(visit), door=visit.site.door)
+    entered = await visit.hash(
+        entering.enter_code, claimed, code, place(visit), door=visit.site.door, standing=visit.standing
+    )
     if isinstance(entered, Refusal):
         await refused(visit, began, "a code")
         return await code_page(visit, entered.sentence, status=403)
