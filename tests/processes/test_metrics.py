@@ -1,8 +1,11 @@
 """A real scrape of real daemons, of one worker and of two, on both databases: sums, restarts, reloads; no secret."""
 
+import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -17,7 +20,8 @@ from tests.support.taps import eventually
 from tests.support.world import TestUser, World
 
 Samples = dict[str, float]
-DOCUMENT = Path(__file__).parents[2] / "docs" / "monitoring.md"
+DOCS = Path(__file__).parents[2] / "docs"
+RULES = DOCS / "prometheus" / "radiusd-mfa.rules.yml"
 
 ON_SQLITE = pytest.mark.parametrize("dialect", ["sqlite"])
 """Counting has nothing to do with the kind of database."""
@@ -161,9 +165,48 @@ def test_the_list_of_metrics_is_the_scrape(node: Node) -> None:
     """Name, kind and labels of each; a metric without a sample yet has its TYPE line all the same."""
     comes_to(node, "outbox_waiting", (0.0).__eq__)
     told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", scraped(node), flags=re.MULTILINE))
-    rows = re.findall(r"^\| `(radiusd_mfa_\w+)` \| (\w+) \|", DOCUMENT.read_text(), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(radiusd_mfa_\w+)` \| (\w+) \|", (DOCS / "monitoring.md").read_text(), flags=re.MULTILINE)
     assert dict(rows) == told
     assert len(rows) == len(told)
+
+
+def queries() -> dict[str, str]:
+    """Every query of the dashboard and of the alerts, by its file and place."""
+    dashboard = json.loads((DOCS / "grafana" / "radiusd-mfa.json").read_text())
+    found = {
+        f"{panel['title']} {target['refId']}": target["expr"]
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    }
+    found["instances"] = dashboard["templating"]["list"][1]["query"]["query"]
+    # YAML's folded lines end where the indentation does.
+    rules = RULES.read_text()
+    for name, body in re.findall(r"- alert: (\w+)\n(.*?)(?=\n\n|\Z)", rules, flags=re.DOTALL):
+        found[name] = re.split(r"\n        \w+:", body.partition("expr:")[2])[0]
+    return found
+
+
+@ON_SQLITE
+def test_dashboard_and_alerts_ask_for_metrics_and_labels_that_are_there(world: World, node: Node) -> None:
+    world.client(node.address).ask("nobody", b"x")
+    eventually(lambda: sign_ins(node) == 1)
+    comes_to(node, "outbox_waiting", (0.0).__eq__)
+    text = scraped(node)
+    told = set(re.findall(r"^# TYPE (\S+) ", text, flags=re.MULTILINE)) | set(re.findall(r"^(\w+)", text, re.MULTILINE))
+    labels = {name for each in re.findall(r"\{(.*)\}", text) for name in re.findall(r'(\w+)="', each)}
+    assert len(queries()) > 40
+    for place, query in queries().items():
+        names = set(re.findall(r"radiusd_mfa_\w+", query))
+        assert names, place
+        assert names <= told, place
+        used = set(re.findall(r'(\w+)(?:=~|!=|=)"', query))
+        used |= {name for each in re.findall(r"by \(([^)]*)\)", query) for name in each.split(", ")}
+        assert used <= labels | {"instance", "job"}, place
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool of Debian's prometheus is not installed")
+def test_prometheus_takes_the_alerts() -> None:
+    assert subprocess.run(["promtool", "check", "rules", RULES], check=False, capture_output=True).returncode == 0
 
 
 @ON_SQLITE
