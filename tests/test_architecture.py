@@ -28,6 +28,8 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "usecases": {"core"},
     # Reads what other systems write, and knows of ours the values that the import takes.
     "foreign": {"core", "usecases"},
+    # What is a fact, and what is wrong with it; how often a NAS did what is a use case's word.
+    "diagnosis": {"usecases"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},
     # What waits to be delivered is a use case's word; the settings of mail and SMS are values.
@@ -50,8 +52,23 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
         "store",
         "usecases",
     },
+    # It looks at each part for itself, for the whole can't be put together where one is wrong.
+    "doctor": {"app", "config", "core", "diagnosis", "keys", "radius", "server", "store", "usecases"},
     # `try` and `demo` ask as a NAS does, and show packets.
-    "cli": {"app", "config", "core", "foreign", "logs", "metrics", "portal", "radius", "server", "usecases"},
+    "cli": {
+        "app",
+        "config",
+        "core",
+        "diagnosis",
+        "doctor",
+        "foreign",
+        "logs",
+        "metrics",
+        "portal",
+        "radius",
+        "server",
+        "usecases",
+    },
     "portal": {"app", "config", "core", "usecases"},
     "__main__": {"cli"},
 }
@@ -75,6 +92,8 @@ ONLY: Final = {
     ("metrics", "usecases"): {"radiusd_mfa.usecases.figures"},
     ("server", "passwords"): {"radiusd_mfa.passwords.pool"},
     ("foreign", "usecases"): {"radiusd_mfa.usecases.import_ports"},
+    ("diagnosis", "usecases"): {"radiusd_mfa.usecases.sighting_ports"},
+    ("doctor", "store"): {f"radiusd_mfa.store.{module}" for module in ("database", "examination")},
     ("delivery", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in ("ports", "outbox_ports")},
     ("store", "usecases"): {f"radiusd_mfa.usecases.{module}" for module in _STORED},
 }
@@ -107,7 +126,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "uvicorn": {"portal"},
 }
 # Time and chance are arguments there, and nothing waits, talks or writes.
-PURE: Final = ("core", "radius")
+PURE: Final = ("core", "radius", "diagnosis")
 IMPURE: Final = {
     *("asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "queue", "random", "secrets", "select"),
     *(

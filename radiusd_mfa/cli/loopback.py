@@ -1,24 +1,21 @@
 """From which loopback address a NAS entry can be tried on this machine, and where the server listens."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Sequence
+from ipaddress import ip_address
 from itertools import islice
 from typing import Final
 
 from radiusd_mfa.app import App
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, granted
 from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.server.loopback import from_here, loopback_in
 from radiusd_mfa.server.nas_table import NasTable
 from radiusd_mfa.usecases import nas as entries
 from radiusd_mfa.usecases.ports import NasEntry
 
 _SOURCES: Final = 256
 """Addresses that are looked at: within a wide range another entry may own the first ones."""
-_LOOPBACK: Final = IPv4Network("127.0.0.0/8")
-_FIRST: Final = IPv4Address("127.0.0.1"), IPv6Address("::1")
 _IPV6: Final = 6
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
 
 
 def way_to(name: str, app: App, *, asked: Endpoint | None) -> tuple[NasEntry, str, Endpoint]:
@@ -38,7 +35,7 @@ def way_to(name: str, app: App, *, asked: Endpoint | None) -> tuple[NasEntry, st
 
 def _source(app: App, entry: NasEntry, table: Sequence[NasEntry]) -> str:
     """Return a loopback address whose packets the server takes for this entry's, by its own rule (R8)."""
-    candidates = list(islice(_loopback_in(entry.network), _SOURCES))
+    candidates = list(islice(loopback_in(entry.network), _SOURCES))
     if not candidates:
         address = "::1" if entry.network.version == _IPV6 else "127.0.0.2"
         raise Failed(
@@ -61,18 +58,11 @@ def _source(app: App, entry: NasEntry, table: Sequence[NasEntry]) -> str:
     return chosen
 
 
-def _loopback_in(network: IPv4Network | IPv6Network) -> Iterator[str]:
-    yield from (str(address) for address in _FIRST if address in network)
-    if isinstance(network, IPv4Network) and network.overlaps(_LOOPBACK):
-        inside = network if network.subnet_of(_LOOPBACK) else _LOOPBACK
-        yield from (str(address) for address in inside.hosts() if address not in _FIRST)
-
-
 def configured_server(config: Config, *, version: int) -> Endpoint:
     """Return where a server with these settings listens on this machine, for the IP version."""
     for listening in config.listen:
         if ip_address(listening.host).version == version and listening.port:
-            return replace(listening, host=_ANY.get(listening.host, listening.host))
+            return from_here(listening)
     raise Failed(
         f"The settings name no IPv{version} address with a port that the server listens on; say it with --server.",
         WRONG_USAGE,

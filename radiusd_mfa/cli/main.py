@@ -31,6 +31,7 @@ PLACES: Final = {
         "audit": "audit:audit",
         "keys": "keys:keys",
         "db": "db:db",
+        "doctor": "doctor:doctor",
     }.items()
 }
 

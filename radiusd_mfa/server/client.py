@@ -1,4 +1,4 @@
-"""A NAS of our own, for one sign-in after another: `try` and `demo` ask a running server with it.
+"""A NAS of our own, for one request after another: `try`, `demo` and `doctor` ask a running server with it.
 
 Owns the client's socket, retransmission, and which datagrams count as the reply. Knows no NAS entry and no user.
 """
@@ -95,6 +95,14 @@ class Client:
         began = monotonic()
         reply, sent = self._ask(octets, authenticator, until=began + patience, retry_after=retry_after)
         return Exchange(octets, reply, sent, monotonic() - began)
+
+    def status(self, *, patience: float, retry_after: float = 1.0) -> Packet | Silence:
+        """Ask with Status-Server whether the server is well (RFC 5997); raises ClientProblem."""
+        authenticator = os.urandom(16)
+        octets = encode_request(
+            code=Code.STATUS_SERVER, identifier=os.urandom(1)[0], authenticator=authenticator, secret=self._secret
+        )
+        return self._ask(octets, authenticator, until=monotonic() + patience, retry_after=retry_after)[0]
 
     def _ask(
         self, octets: bytes, authenticator: bytes, *, until: float, retry_after: float

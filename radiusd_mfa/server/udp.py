@@ -29,7 +29,7 @@ _STALE: Final = 0.5
 """Seconds of waiting in the buffer from which it is too long: in the old order everybody would wait so long."""
 _EMPTIED: Final = 1 << 14
 """Datagrams read at most to empty a buffer; 2 us each, and it holds some thousand."""
-_BUFFER: Final = 1 << 20
+BUFFER: Final = 1 << 20
 """Octets, as far as the system's limit lets it: room for a burst of some thousand requests."""
 _SO_TIMESTAMPNS: Final = 35
 """asm-generic/socket.h; the socket module of Python 3.11 has no name for it. Its message is a timespec."""
@@ -108,7 +108,7 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has its own socket, and its own NASes
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         if shared:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.setblocking(False)

@@ -77,6 +77,7 @@ OWN_TESTS = {
     "try",
     "demo",
     "init",
+    "doctor",
     "outbox run",
     "policy presets",
     "audit export",

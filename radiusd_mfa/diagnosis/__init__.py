@@ -1,0 +1,1 @@
+"""What `doctor` makes of what it found: facts in, findings out. Pure: knows no file, socket, database and clock."""
