@@ -28,6 +28,7 @@ PLACES: Final = {
         "try": "try_:try_",
         "explain": "explain:explain",
         "outbox": "outbox:outbox",
+        "top": "top:top",
         "audit": "audit:audit",
         "keys": "keys:keys",
         "db": "db:db",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from radiusd_mfa.config import Endpoint
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.usecases.nas import address_range
 from radiusd_mfa.usecases.people import email_address, phone_number
@@ -56,6 +57,7 @@ USER: Final = Read("user", Username.parse)
 LABEL: Final = Read("name", label)
 RANGE: Final = Read("range", address_range)
 SWITCH: Final = Read("on|off", _switch)
+ENDPOINT: Final = Read("address", Endpoint.parse)
 EMAIL: Final = Read("address", email_address)
 PHONE: Final = Read("number", phone_number)
 SINCE: Final = Read("time", _span)
