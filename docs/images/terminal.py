@@ -37,7 +37,7 @@ def _text(column: int, row: int, text: str, style: Style) -> str:
     line = ' text-decoration="line-through"' if style.strike else line
     x, y = MARGIN + column * WIDTH, MARGIN + row * HEIGHT + FONT - 1
     length = f'textLength="{len(text) * WIDTH}" lengthAdjust="spacingAndGlyphs"'
-    return f'<text x="{x}" y="{y}" {length} fill="{fill}"{weight}{line}>{escape(text)}</text>'
+    return f'<text xml:space="preserve" x="{x}" y="{y}" {length} fill="{fill}"{weight}{line}>{escape(text)}</text>'
 
 
 def _blocks(column: int, row: int, text: str) -> Iterator[str]:
