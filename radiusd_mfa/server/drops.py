@@ -19,6 +19,8 @@ OVERLOAD: Final = "overload"
 LATE: Final = "late"
 FAULT: Final = "fault"
 
+_GIVEN_UP: Final = (OVERLOAD, LATE)
+
 _REMEDIES: Final = {
     UNKNOWN_NAS: "no NAS entry covers this address: radiusd-mfa nas add NAME --address {address} ...",
     Cause.MESSAGE_AUTHENTICATOR_MISSING: (
@@ -47,6 +49,8 @@ class Drops:
         self._last: dict[tuple[str, str], float] = {}
         self._lines: Counter[str] = Counter()
         self._lines_since = -_QUIET
+        self._given_up = 0
+        self._given_up_told = -_QUIET
 
     def note(self, cause: str, *, address: str, nas: str = "") -> None:
         """Count a dropped packet."""
@@ -69,3 +73,20 @@ class Drops:
         remedy = _REMEDIES.get(cause, "the packet is malformed").format(nas=nas, address=address)
         fields = {"cause": str(cause), "address": address, "nas": nas or None}
         _log.warning("dropped a packet from %s (%s): %s", address, cause, remedy, extra={"fields": fields})
+
+    def tell_of_what_was_given_up(self) -> None:
+        """Say in the log, at most every 30 s, how many sign-ins found no room or no time; to be called now and then.
+
+        Their users see a sign-in that hangs, and whoever looks for the reason must not find silence here too.
+        """
+        given_up, now = sum([self.counts[cause] for cause in _GIVEN_UP]), monotonic()
+        number = given_up - self._given_up
+        if not number or now - self._given_up_told < _QUIET:
+            return
+        self._given_up, self._given_up_told = given_up, now
+        _log.warning(
+            "left %d sign-ins unanswered, for their clients had given up or there was no room: more comes than this "
+            "machine can hash or its database can take; see hash_threads, password_cache and workers in the settings",
+            number,
+            extra={"fields": {"number": number}},
+        )

@@ -50,6 +50,7 @@ class Probe:
         """Write down how high everything stands, and what was counted since the last look."""
         parts, tally = self.parts, self.tally
         self.count()
+        parts.drops.tell_of_what_was_given_up()
         levels = (Level.OPENING, Level.HASHING, Level.SETTLING, Level.REPLIES)
         for level, depth in zip(levels, parts.depths(), strict=True):
             tally.set(level, depth)
