@@ -309,6 +309,19 @@ def test_a_password_whose_end_equals_the_current_code_spends_nothing_by_that() -
     assert summary(verdict) == MISSING
 
 
+@pytest.mark.parametrize(("password", "spent"), [("pw{}", 9), ("pw", 12)], ids=["six digits", "eight digits"])
+def test_of_two_readings_whose_codes_are_both_right_the_one_with_the_right_password_spends(
+    password: str, spent: int
+) -> None:
+    """The last six of eight digits are the code of another method: a losing reading spends nothing (ATTACKS 18)."""
+    eight = replace(METHOD, id=12, digits=8)
+    digits = code(method=eight)
+    assert digits.endswith(code())
+    meant = password.format(digits[:2])
+    facts = Facts(user=replace(ALICE, password_hash=f"hash of {meant}"), methods=(METHOD, eight))
+    assert verdict_of(attempt("pw" + digits), facts).spend == SpendStep(spent, STEP)
+
+
 def test_a_password_that_ends_like_a_backup_code_can_be_used() -> None:
     password = "pw" + STRANGE.shown
     facts = replace(ENROLLED, user=replace(ALICE, password_hash=f"hash of {password}"))
@@ -356,8 +369,12 @@ GRACE: Final = plain(retry_grace=30.0)
 DONE: Final = Verification(NOW - 10, TEXT)
 
 
-def test_the_same_text_within_the_grace_is_accepted_again_and_spends_nothing() -> None:
-    verdict = verdict_of(attempt(PASSWORD + code(), GRACE), replace(SPENT, verification=DONE))
+@pytest.mark.parametrize(
+    "apart", [-29.9, 0.0, 29.9], ids=["after it", "at once", "settled before it, by a clock ahead"]
+)
+def test_the_same_text_within_the_grace_is_accepted_again_and_spends_nothing(apart: float) -> None:
+    done = replace(DONE, at=NOW + apart)
+    verdict = verdict_of(attempt(PASSWORD + code(), GRACE), replace(SPENT, verification=done))
     assert summary(verdict) == (Outcome.ACCEPT, R.REPEAT, Mark.REFUND, None)
 
 
