@@ -1,15 +1,18 @@
 """`radiusd-mfa portal`: the pages in the foreground."""
 
 import logging
+import socket
 
 import click
 
 from radiusd_mfa.cli.commands import Command
+from radiusd_mfa.cli.serve import handed_over
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Endpoint
 from radiusd_mfa.logs import begin_log
 from radiusd_mfa.portal.server import PortalServer
 from radiusd_mfa.portal.site import PortalProblem
+from radiusd_mfa.server.systemd import manager
 
 
 @click.command(cls=Command, example="radiusd-mfa portal --listen 127.0.0.1:8080")
@@ -18,20 +21,27 @@ from radiusd_mfa.portal.site import PortalProblem
 def portal(session: Session, listen: str | None) -> None:
     """Serve the pages on which people set up their second factor, until SIGTERM or Ctrl-C.
 
-    Prints one line when they are ready. For others than this machine, set portal_url, and serve them by TLS.
+    Prints one line when they are ready. For others than this machine, set portal_url, and serve them by TLS. Sockets
+    that systemd hands over are taken instead of binding one.
     """
-    config = session.config
+    config, told = session.config, manager()
+    given = handed_over(socket.SOCK_STREAM, listen)
     endpoint = config.portal_listen if listen is None else _endpoint(listen)
     app = session.open()
     app.refuse_loss()
     begin_log(config)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        server = PortalServer(app, endpoint)
+        server = PortalServer(app, endpoint, given)
     except PortalProblem as problem:
         raise Failed(str(problem), REFUSED) from problem
-    server.stop_on_signals()
-    server.run(ready=lambda: click.echo(f"radiusd-mfa portal is ready at {server.url}, on {server.address}"))
+
+    def ready() -> None:
+        click.echo(f"radiusd-mfa portal is ready at {server.url}, on {server.address}")
+        told.ready(f"Serves {server.url} on {server.address}")
+
+    server.stop_on_signals(told.stopping)
+    server.run(ready, told.pulse.beat_if_due)
 
 
 def _endpoint(text: str) -> Endpoint:

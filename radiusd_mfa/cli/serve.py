@@ -3,6 +3,7 @@
 import gc
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +19,12 @@ from radiusd_mfa.cli.serve_metrics import metrics_of
 from radiusd_mfa.cli.session import REFUSED, WRONG_USAGE, Failed, Session, with_session
 from radiusd_mfa.config import Config, ConfigProblem, Endpoint
 from radiusd_mfa.logs import Lines, begin_log, change_log
+from radiusd_mfa.server.activation import HandedProblem, handed
 from radiusd_mfa.server.succession import Incumbent, RenewalProblem, Succession
+from radiusd_mfa.server.systemd import NOBODY, Manager, Pulse, manager
 from radiusd_mfa.server.tally import Count, Level, Tallies, Tally
 from radiusd_mfa.server.udp import Listener, ListenProblem
-from radiusd_mfa.server.workers import Parent, bind
+from radiusd_mfa.server.workers import Parent, adopt, bind
 
 _log: Final = logging.getLogger(__name__)
 _GARBAGE: Final = 50_000
@@ -50,33 +53,50 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
     """Answer RADIUS requests until SIGTERM or Ctrl-C.
 
     Prints one line when it is ready. SIGTERM finishes what was taken, at most 5 seconds. SIGHUP reads the settings
-    and the key file anew; if anything is wrong with them, it says so in the log and goes on as before.
+    and the key file anew; if anything is wrong with them, it says so in the log and goes on as before. Sockets that
+    systemd hands over are taken instead of binding any.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to reload
-    config = session.config
+    config, told = session.config, manager()
     endpoints = [_endpoint(text) for text in listen] or config.listen
+    given = handed_over(socket.SOCK_DGRAM, listen)
     app = session.open()  # what can't work is said before anything is started
     app.refuse_loss()
     app.close()
     lines = begin_log(config)
+    workers = workers or config.workers
     try:
-        sockets = bind(endpoints, workers or config.workers)
+        sockets = adopt(given, workers) if given else bind(endpoints, workers)
     except ListenProblem as problem:
         raise Failed(str(problem), REFUSED) from problem
+    except HandedProblem as problem:
+        raise Failed(str(problem), WRONG_USAGE) from problem
     addresses = ", ".join(listener.shown for listener in sockets[0])
 
     def ready() -> None:
         click.echo(f"radiusd-mfa is ready on {addresses}")
+        told.ready(f"Serves on {addresses}" + (f", {workers} workers" if workers > 1 else ""))
 
     tallies = Tallies(len(sockets))
     metrics = metrics_of(session, tallies)
     serve_one = partial(_serve, session, tallies, lines)
     if len(sockets) > 1:
         beside = metrics.run if metrics is not None else None
-        sys.exit(Parent(sockets, serve_one, partial(_reloads, session, lines), beside).run(ready))
+        sys.exit(Parent(sockets, serve_one, partial(_obstacles, session, lines), beside, told).run(ready))
     if metrics is not None:
         metrics.start()
-    serve_one(0, sockets[0], ready)
+    serve_one(0, sockets[0], ready, told.pulse, told)
+
+
+def handed_over(kind: socket.SocketKind, listen: object) -> list[socket.socket]:
+    """Return the sockets that systemd hands over; refuses to have others named by --listen beside them."""
+    try:
+        given = handed(kind)
+    except HandedProblem as problem:
+        raise Failed(str(problem), WRONG_USAGE) from problem
+    if given and listen:
+        raise Failed("systemd hands over sockets, and --listen names others; leave one of them out", WRONG_USAGE)
+    return given
 
 
 def _serve(
@@ -86,6 +106,8 @@ def _serve(
     worker: int,
     listeners: Sequence[Listener],
     ready: Callable[[], None],
+    pulse: Pulse,
+    told: Manager = NOBODY,
 ) -> None:
     """Serve until SIGTERM, with a share of the hash threads where there are other workers."""
     place = _Place(listeners, tallies.of(worker), lines, len(tallies))
@@ -95,7 +117,7 @@ def _serve(
     first = _incumbent(session, place)
     gc.freeze()  # what exists now stays: a full collection need not look at it for every thousandth sign-in
     gc.set_threshold(_GARBAGE)
-    Succession(first, partial(_renewed, session, place)).run(ready)
+    Succession(first, partial(_renewed, session, place), told, pulse).run(ready)
 
 
 def _incumbent(session: Session, place: _Place) -> Incumbent:
@@ -124,16 +146,16 @@ def _renewed(session: Session, place: _Place) -> Incumbent:
     return made
 
 
-def _reloads(session: Session, lines: Lines) -> bool:
-    """Read the settings anew, for the workers that are started later; False if there is something wrong with them."""
+def _obstacles(session: Session, lines: Lines) -> Sequence[str]:
+    """Read the settings anew, for the workers that are started later; return what is wrong with them."""
     try:
         session.reload()
     except ConfigProblem as problem:
         for sentence in problem.problems:
             _log.error("not reloaded, the settings stay as they were: %s", sentence)
-        return False
+        return problem.problems
     change_log(lines, session.config)
-    return True
+    return ()
 
 
 def _tell_what_stays(before: Config, after: Config) -> None:

@@ -7,7 +7,7 @@ a second factor has its secret in them.
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -29,6 +29,14 @@ _PATIENCE: Final = 5
 class _Server(uvicorn.Server):
     """Leaves signals to whoever runs it: uvicorn would raise them once more at the end, and die of them."""
 
+    turned: Callable[[], None] = staticmethod(lambda: None)
+    """Called ten times a second, by the loop itself."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """See uvicorn."""
+        self.turned()
+        return await super().on_tick(counter)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
@@ -36,18 +44,18 @@ class _Server(uvicorn.Server):
 
 
 class PortalServer:
-    """Serves on a socket that is bound already: `run` returns after `stop`."""
+    """Serves on sockets that are bound already, here or by who `handed` them over: `run` returns after `stop`."""
 
-    def __init__(self, app: App, listen: Endpoint) -> None:
+    def __init__(self, app: App, listen: Endpoint, handed: Sequence[socket.socket] = ()) -> None:
         config = app.config
         tls = config.tls_certificate is not None
-        self._socket = _bound(listen)
-        self.address: Final = Endpoint(listen.host, self._socket.getsockname()[1])
+        self._sockets = list(handed) or [_bound(listen)]
+        self.address: Final = Endpoint(*self._sockets[0].getsockname()[:2])
         try:
             self.site: Final[Site] = site(app, self.address, tls=tls)
             self._server = _Server(_settings(self.site))
         except PortalProblem:
-            self._socket.close()
+            self._close()
             raise
         # Its settings leave a way out by the handlers of others, and an address may have a link's secret in it.
         logging.getLogger("uvicorn.access").disabled = True
@@ -57,23 +65,33 @@ class PortalServer:
         """Where people find it."""
         return self.site.place.url
 
-    def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve; `ready` is called once, when connections are taken."""
+    def run(self, ready: Callable[[], None] = lambda: None, turned: Callable[[], None] = lambda: None) -> None:
+        """Serve; `ready` is called once, when connections are taken, `turned` while the loop turns."""
+        self._server.turned = turned
         try:
             ready()  # the socket listens: whoever comes now waits in its queue
-            self._server.run([self._socket])
+            self._server.run(self._sockets)
         finally:
-            self._socket.close()
+            self._close()
             self.site.workers.close()
+
+    def _close(self) -> None:
+        for one in self._sockets:
+            one.close()
 
     def stop(self) -> None:
         """Finish what was taken, and end `run`. Safe in any thread."""
         self._server.should_exit = True
 
-    def stop_on_signals(self) -> None:
-        """End on SIGTERM and SIGINT; for the main thread."""
+    def stop_on_signals(self, stopping: Callable[[], None] = lambda: None) -> None:
+        """End on SIGTERM and SIGINT, and say so; for the main thread."""
+
+        def stop(*_signal: object) -> None:
+            stopping()
+            self.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self.stop())
+            signal.signal(number, stop)
 
 
 def _settings(of: Site) -> uvicorn.Config:

@@ -31,6 +31,7 @@ from radiusd_mfa.server.renewer import Renewer
 from radiusd_mfa.server.replies import EncodeProfile, Replies, alive
 from radiusd_mfa.server.sightings import Note, Sightings, hand_on_for_ever
 from radiusd_mfa.server.sign_in_log import SignInLog
+from radiusd_mfa.server.systemd import NOBODY, Pulse
 from radiusd_mfa.server.tally import Count, Tally
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.witness import Witness
@@ -144,7 +145,7 @@ class Daemon:
         """Where it listens, as `host:port`."""
         return [listener.shown for listener in self._listeners]
 
-    def run(self, ready: Callable[[], None] = lambda: None) -> bool:
+    def run(self, ready: Callable[[], None] = lambda: None, pulse: Pulse = NOBODY.pulse) -> bool:
         """Serve; `ready` is called once, when a packet would be answered. Raises StoreFault if there is no database.
 
         True: it was told to stand down, and what it has taken is still to be finished.
@@ -161,7 +162,7 @@ class Daemon:
                 selector.register(listener.socket, selectors.EVENT_READ, listener)
             selector.register(self._wake, selectors.EVENT_READ)
             ready()
-            self._serve(selector)
+            self._serve(selector, pulse)
             if self._succeeded:
                 return True
             self._turn(selector, patience=0.0)  # what has arrived by now is taken too
@@ -198,9 +199,11 @@ class Daemon:
         # A method, and not the bare descriptor: whoever may still call it keeps it from being closed.
         os.eventfd_write(self._wake, 1)
 
-    def _serve(self, selector: selectors.BaseSelector) -> None:
+    def _serve(self, selector: selectors.BaseSelector, pulse: Pulse) -> None:
         while not self._stopping.is_set():
-            self._turn(selector)
+            self._turn(selector, pulse.every)
+            if self._looked >= pulse.due:
+                pulse.beat(self._looked, good=self._health.good)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
         if self._pipeline.has_time:

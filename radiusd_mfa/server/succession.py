@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from radiusd_mfa.server.daemon import Daemon
+from radiusd_mfa.server.systemd import NOBODY, Manager, Pulse
 
 _log: Final = logging.getLogger(__name__)
 
@@ -35,11 +36,18 @@ class RenewalProblem(Exception):
 
 
 class Succession:
-    """Runs daemons until SIGTERM; `renew` makes the next one and raises RenewalProblem."""
+    """Runs daemons until SIGTERM; `renew` makes the next one and raises RenewalProblem.
 
-    def __init__(self, first: Incumbent, renew: Callable[[], Incumbent]) -> None:
+    `told` hears of reloads and of the end; `pulse` beats with the loop, and is its own where nothing else is given.
+    """
+
+    def __init__(
+        self, first: Incumbent, renew: Callable[[], Incumbent], told: Manager = NOBODY, pulse: Pulse | None = None
+    ) -> None:
         self._current = first
         self._renew = renew
+        self._told = told
+        self._pulse = pulse or told.pulse
         self._next: Incumbent | None = None
         self._stopped = Event()
         self._renewing = Lock()
@@ -53,10 +61,11 @@ class Succession:
             signal.signal(number, lambda _number, _frame: self._stop())
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._begin_renewal())
         try:
-            stood_down = self._current.daemon.run(ready)
+            stood_down = self._current.daemon.run(ready, self._pulse)
             while stood_down and self._hand_over():
                 _log.info("reloaded: the settings of now are in force")
-                stood_down = self._current.daemon.run()
+                self._told.reloaded()
+                stood_down = self._current.daemon.run(pulse=self._pulse)
         finally:
             if self._next is not None:
                 self._next.close()
@@ -65,6 +74,7 @@ class Succession:
                 thread.join()
 
     def _stop(self) -> None:
+        self._told.stopping()
         self._stopped.set()
         self._current.daemon.stop()
 
@@ -74,14 +84,17 @@ class Succession:
     def _prepare(self) -> None:
         """Open the next one beside the one that serves."""
         with self._renewing:
+            self._told.reloading()
             try:
                 made = self._renew()
             except RenewalProblem as problem:
                 for sentence in problem.problems:
                     _log.error("not reloaded, the settings stay as they were: %s", sentence)
+                self._told.reloaded("; ".join(problem.problems))
                 return
-            except Exception:  # noqa: BLE001 - whatever it is, the one that serves goes on
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the one that serves goes on
                 _log.exception("not reloaded, the settings stay as they were")
+                self._told.reloaded(type(fault).__name__)
                 return
             with self._changing:
                 unused, self._next = self._next, made

@@ -68,6 +68,11 @@ class Listener:
         """Bind a socket; `shared` lets other workers of ours bind the same port. Raises ListenProblem."""
         return cls(_bound(endpoint.host, endpoint.port, shared=shared))
 
+    @staticmethod
+    def named(one: socket.socket) -> str:
+        """Return where a socket listens, as it is written in settings."""
+        return _shown(one.getsockname())
+
     def drain(self) -> Sequence[Datagram]:
         """Return what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others."""
         arrived: list[Datagram] = []

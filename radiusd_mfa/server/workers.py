@@ -5,6 +5,8 @@ kernel gives each datagram to the worker that its RADIUS Identifier names, so th
 that knows it, also where a NAS asks from one port only. A worker that dies is started again on the same sockets: what
 arrived meanwhile waits there. When the parent dies, its workers stop: left behind, they would keep the port, and the
 kernel would go on giving them the requests that the next server waits for.
+
+A worker whose loop stands still is ended and started again before a service manager's watchdog would end all of them.
 """
 
 import ctypes
@@ -13,22 +15,28 @@ import os
 import signal
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from time import monotonic, sleep
 from typing import Final
 
 from radiusd_mfa.config import Endpoint
+from radiusd_mfa.server.activation import HandedProblem, by_address
+from radiusd_mfa.server.signs import Signs
+from radiusd_mfa.server.systemd import NOBODY, Manager, Pulse
 from radiusd_mfa.server.udp import Listener
 
 _log: Final = logging.getLogger(__name__)
-Serve = Callable[[int, Sequence[Listener], Callable[[], None]], None]
-"""Serves as the worker of this number on these sockets until SIGTERM, calls its last argument when it is ready."""
+Serve = Callable[[int, Sequence[Listener], Callable[[], None], Pulse], None]
+"""Serves as the worker of this number on these sockets until SIGTERM, calls its third argument when it is ready."""
 
 PATIENCE: Final = 7.0
 """Seconds after SIGTERM until a worker is killed; a daemon needs 5 at most."""
 REST: Final = 1.0
 """Seconds until a worker that died is started again, so that a defect at the start does not burn a processor."""
+LOOK: Final = 1.0
+"""Seconds between two looks at whether the workers' loops turn, where a watchdog asks."""
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
@@ -60,6 +68,36 @@ def _bind_shared(endpoint: Endpoint, workers: int) -> list[Listener]:
     return [first, *rest]
 
 
+def adopt(sockets: Sequence[socket.socket], workers: int) -> list[list[Listener]]:
+    """Return the same of sockets that somebody else has bound; raises HandedProblem.
+
+    More can't be bound beside them: the kernel lets only sockets of one user share a port, and these are root's.
+    """
+    gathered = by_address(sockets)
+    problems = [problem for shared in gathered if (problem := _unshareable(shared, workers))]
+    if problems:
+        raise HandedProblem(tuple(problems))
+    return [[Listener(one) for one in of_worker] for of_worker in zip(*gathered, strict=True)]
+
+
+def _unshareable(shared: Sequence[socket.socket], workers: int) -> str | None:
+    """Steer the sockets of one address; return why they can't be shared out."""
+    address = Listener.named(shared[0])
+    if len(shared) != workers:
+        return (
+            f"systemd hands over {len(shared)} of the sockets for {address}, and workers is {workers}: let "
+            f"ListenDatagram={address} stand in the unit {workers} times, with ReusePort=yes, or set workers to "
+            f"{len(shared)}"
+        )
+    if workers == 1:
+        return None
+    try:
+        _steer(shared[0], workers)
+    except OSError:  # a socket that shares its port with no other takes no such program
+        return f"the sockets for {address} do not share the port: the unit is to have ReusePort=yes"
+    return None
+
+
 def _steer(one: socket.socket, workers: int) -> None:
     """Choose the socket by Identifier modulo workers; the kernel counts them in the order of their binding."""
     program = b"".join(
@@ -74,21 +112,24 @@ def _steer(one: socket.socket, workers: int) -> None:
 class Parent:
     """Starts the workers, starts them again, has them reload, and stops them.
 
-    `reloads` says on SIGHUP whether there is something to be reloaded by them. `beside` runs in one more process, which
-    has none of the sockets, and calls its argument when it is ready.
+    `reloads` says on SIGHUP what keeps them from reloading. `beside` runs in one more process, which has none of the
+    sockets, and calls its argument when it is ready. `told` is the manager that started the parent.
     """
 
     def __init__(
         self,
         sockets: Sequence[Sequence[Listener]],
         serve: Serve,
-        reloads: Callable[[], bool] = lambda: False,
+        reloads: Callable[[], Sequence[str]] = tuple,
         beside: Callable[[Callable[[], None]], None] | None = None,
+        told: Manager = NOBODY,
     ) -> None:
         self._sockets = sockets
         self._serve = serve
         self._reloads = reloads
         self._beside = beside
+        self._told = told
+        self._signs = Signs(len(sockets))
         self._workers: dict[int, int] = {}
         """Number of the worker by process id."""
         self._stopping = False
@@ -102,6 +143,7 @@ class Parent:
         became = [_became_ready(descriptor) for descriptor in waiting]
         if all(became):
             ready()
+            self._begin_to_look()
         else:
             self._stop()
         return self._watch()
@@ -137,7 +179,8 @@ class Parent:
                     for listener in sockets:
                         listener.close()
             if number < len(self._sockets):
-                self._serve(number, self._sockets[number], ready)
+                every = LOOK / 2 if self._told.pulse.every else None
+                self._serve(number, self._sockets[number], ready, Pulse(every, partial(self._signs.show, number)))
             elif self._beside is not None:
                 self._beside(ready)
             code = 0
@@ -163,25 +206,54 @@ class Parent:
                 failed = failed or status not in (0, *_STOPS)
                 continue
             _log.error("%s ended (status %d) and is started again", self._name(number), status)
-            time.sleep(REST)
+            sleep(REST)
             if not self._stopping:
                 self._fork(number, ready=lambda: None)
         return int(failed)
 
+    def _begin_to_look(self) -> None:
+        if self._told.pulse.every and not self._stopping:
+            signal.signal(signal.SIGALRM, lambda _number, _frame: self._look())
+            signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
+
+    def _look(self) -> None:
+        """End a worker that stands still, and tell the manager how it goes; a worker that is away is being replaced."""
+        if self._stopping:
+            return
+        for process, number in self._workers.items():
+            if number < len(self._sockets) and self._told.watchdog:
+                still = self._signs.still(number) * LOOK
+                if still >= self._told.watchdog:
+                    _log.error("worker %d has stood still for %d s and is ended", number, still)
+                    self._signs.forget(number)
+                    _send(process, signal.SIGKILL)
+        if (now := monotonic()) >= self._told.pulse.due:
+            self._told.pulse.beat(now, good=self._signs.good)
+
     def _reload(self) -> None:
-        if not self._stopping and self._reloads():
+        if self._stopping:
+            return
+        self._told.reloading()
+        problems = self._reloads()
+        if not problems:
             self._signal(signal.SIGHUP)
+        self._told.reloaded("; ".join(problems))
 
     def _stop(self) -> None:
         self._stopping = True
+        self._told.stopping()
         self._signal(signal.SIGTERM)
         signal.signal(signal.SIGALRM, lambda _number, _frame: self._signal(signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._workers:
-            with suppress(ProcessLookupError):  # has ended, and _watch was about to take note of it
-                os.kill(process, number)
+            _send(process, number)
+
+
+def _send(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # has ended, and _watch was about to take note of it
+        os.kill(process, number)
 
 
 @contextmanager

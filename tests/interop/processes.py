@@ -61,11 +61,18 @@ class Process:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, stdin: int = subprocess.PIPE
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.PIPE,
+    inherit: Sequence[int] = (),
 ) -> Iterator[Process]:
     """Run a program in a process group of its own until the block ends."""
     with log.open("wb") as output:
-        popen = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=output, env=env, start_new_session=True)
+        popen = subprocess.Popen(
+            command, stdin=stdin, stdout=output, stderr=output, env=env, start_new_session=True, pass_fds=inherit
+        )
     process = Process(popen, log)
     try:
         yield process

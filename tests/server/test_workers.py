@@ -27,7 +27,7 @@ STARTING = """
 import os, sys, time
 from radiusd_mfa.server.workers import Parent
 
-def serve(number, listeners, ready):
+def serve(number, listeners, ready, pulse):
     os.write(1, b"started\\n")
     time.sleep(120)
 
