@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 BENCHES := ceiling sign_ins overload growth flood memory storm
 BENCH   ?=
 
-.PHONY: demo test test-two browser lint check format fuzz bench bench-quick clean help
+.PHONY: demo test test-two browser lint check format fuzz bench bench-quick wheel audit clean help
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,14 @@ bench-quick: $(READY) ## every benchmark in short, about a quarter of an hour; i
 	@out=$$(mktemp -d) && for name in $(BENCHES); do \
 		echo "== $$name"; $(BIN)/python -m bench.$$name --quick --out "$$out" $(BENCH) || exit 1; done && \
 		$(BIN)/python -m bench.plots --results "$$out" --to "$$out" && echo "results: $$out"
+
+wheel: $(READY)      ## build dist/*.whl, and try it in an empty environment with its dependencies from the index
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	RADIUSD_MFA_TEST_INDEX=1 $(BIN)/python -m pytest tests/packaging/test_wheel.py
+
+audit: $(READY)      ## look for known vulnerabilities in what is installed; asks a service on the network, so not in CI
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --skip-editable --strict
 
 clean:               ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -433,4 +433,8 @@ def _make_private_file(config: Config) -> None:
     path = sqlite_path(config.database_url)
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            if os.geteuid() == 0:  # made by root for a service that is not
+                owner = path.parent.stat()
+                os.chown(path, owner.st_uid, owner.st_gid)

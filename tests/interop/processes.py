@@ -67,11 +67,19 @@ def running(
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.PIPE,
     inherit: Sequence[int] = (),
+    cwd: Path | None = None,
 ) -> Iterator[Process]:
     """Run a program in a process group of its own until the block ends."""
     with log.open("wb") as output:
         popen = subprocess.Popen(
-            command, stdin=stdin, stdout=output, stderr=output, env=env, start_new_session=True, pass_fds=inherit
+            command,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+            pass_fds=inherit,
         )
     process = Process(popen, log)
     try:
