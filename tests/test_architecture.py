@@ -29,7 +29,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     # Reads what other systems write, and knows of ours the values that the import takes.
     "foreign": {"core", "usecases"},
     # What is a fact, and what is wrong with it; how often a NAS did what is a use case's word.
-    "diagnosis": {"usecases"},
+    "diagnosis": {"core", "usecases"},
     # The key ring seals what the tables hold; the administrative ports stand beside the sign-in's.
     "store": {"usecases", "core", "keys"},
     # What waits to be delivered is a use case's word; the settings of mail and SMS are values.

@@ -1,15 +1,15 @@
 """What is wrong with NAS entries, as their packets show it. A check a function; each yields findings."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from math import ceil
 from shlex import quote
 from typing import Final
 
+from radiusd_mfa.core.ranges import Network, next_wider
 from radiusd_mfa.diagnosis.facts import Facts, Nas
 from radiusd_mfa.diagnosis.findings import Area, Finding, advice, problem
 
-Network = IPv4Network | IPv6Network
 GOOD_SECRET_OCTETS: Final = 12
 DAY: Final = 86_400.0
 JUST_NOW: Final = 300.0
@@ -66,7 +66,7 @@ def overlapping(facts: Facts) -> Iterator[Finding]:
     by_network = _by_network(facts)
     within: dict[Network, list[str]] = {}
     for network, same in by_network.items():
-        wider = _wider(network, by_network)
+        wider = next_wider(network, by_network)
         if wider is not None:
             within.setdefault(wider, []).append(f"{network} of “{same[0].name}”")
     for wider, inner in within.items():
@@ -251,15 +251,6 @@ def _network(nas: Nas) -> Network | None:
         return ip_network(nas.address)
     except ValueError:
         return None
-
-
-def _wider(network: Network, others: Mapping[Network, Sequence[Nas]]) -> Network | None:
-    """Return the next wider range among the others; with thousands of entries, not each is held against each."""
-    for prefix in range(network.prefixlen - 1, -1, -1):
-        outer = network.supernet(new_prefix=prefix)
-        if outer in others:
-            return outer
-    return None
 
 
 def _is_mended(nas: Nas, now: float) -> bool:

@@ -62,8 +62,8 @@ def foreign_hashes(facts: Facts) -> Iterator[Finding]:
     if others:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
         what = (
-            f"Password hashes with other parameters than new ones have: {kinds}. They work as they are; a new password "
-            "gets argon2id with the parameters of docs/security.md."
+            f"Password hashes with other parameters than new ones have: {kinds}. They work as they are; unless "
+            "upgrade_hashes is off, each becomes like new ones at the next sign-in of its user."
         )
         yield advice("hash-parameters", Area.PEOPLE, "password hashes", what)
 

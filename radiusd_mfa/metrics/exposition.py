@@ -111,6 +111,7 @@ def _of_workers(tallies: Tallies) -> Iterator[Metric]:
     starts = _counter("worker_starts", "How often a worker was started; a second time: it had died.", ["worker"])
     healthy = _gauge("worker_healthy", "Whether the last work of a worker with the database succeeded.", ["worker"])
     entries = _gauge("worker_nas_entries", "NAS entries that a worker serves.", ["worker"])
+    overlaps = _gauge("worker_nas_overlaps", "NAS entries whose range lies within that of another.", ["worker"])
     started = _gauge("worker_start_time_seconds", "When a worker was started.", ["worker"])
     cpu = _counter("worker_cpu_seconds", "Processor time of a worker.", ["worker"])
     memory = _gauge("worker_resident_memory_bytes", "Resident memory of a worker.", ["worker"])
@@ -120,12 +121,13 @@ def _of_workers(tallies: Tallies) -> Iterator[Metric]:
         starts.add_metric(name, tally[Count.STARTS])
         healthy.add_metric(name, tally[Level.HEALTHY])
         entries.add_metric(name, tally[Level.NAS_ENTRIES])
+        overlaps.add_metric(name, tally[Level.NAS_OVERLAPS])
         started.add_metric(name, tally[Level.STARTED])
         if (found := process_figures(tally[Level.PROCESS])) is not None:
             cpu.add_metric(name, found.cpu_seconds)
             memory.add_metric(name, found.resident_memory)
             files.add_metric(name, found.open_files)
-    yield from (info, starts, healthy, entries, started, cpu, memory, files)
+    yield from (info, starts, healthy, entries, overlaps, started, cpu, memory, files)
 
 
 def _of_database(figures: Figures | None) -> Iterator[Metric]:

@@ -137,7 +137,7 @@ class Daemon:
             tell=self._tell,
             silence=self._silence,
         )
-        probed = Probed(self.drops, self._health, self._pool, listeners, self._depths, self._table.__len__)
+        probed = Probed(self.drops, self._health, self._pool, listeners, self._depths, self._table.counted)
         self._probe = Probe(self.tally, probed)
 
     @property

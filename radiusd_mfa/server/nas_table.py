@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
+from radiusd_mfa.core.ranges import next_wider
 from radiusd_mfa.radius.attributes import AttributeProblem
 from radiusd_mfa.radius.packet import NasRules, ReplyMessageAuthenticator
 from radiusd_mfa.usecases.ports import NasEntry
 
 _log: Final = logging.getLogger(__name__)
 _CACHED: Final = 65_536
+_NAMED: Final = 10
+"""Overlapping ranges in one line of the log."""
 KindOf = Callable[[str], int | tuple[int, int]]
 """The number of an attribute's name."""
 
@@ -35,9 +38,16 @@ class NasTable:
         self._entries: Sequence[NasEntry] = ()
         self._networks: list[tuple[IPv4Network | IPv6Network, KnownNas]] = []
         self._by_address: dict[str, KnownNas | None] = {}
+        self._told: set[str] = set()
+        self.overlaps = 0
+        """How many entries have a range that lies within another's."""
 
     def __len__(self) -> int:
         return len(self._networks)
+
+    def counted(self) -> tuple[int, int]:
+        """Return how many entries there are, and how many of them lie within another's range."""
+        return len(self), self.overlaps
 
     def replace(self, entries: Sequence[NasEntry]) -> None:
         """Take over the entries, if they changed."""
@@ -48,6 +58,7 @@ class NasTable:
         self._networks = sorted(by_network, key=lambda pair: pair[0].prefixlen, reverse=True)
         self._entries = entries
         self._by_address = {}
+        self._tell_overlaps()
 
     def find(self, address: str) -> KnownNas | None:
         """Return the NAS at this source address, None for a stranger."""
@@ -61,6 +72,17 @@ class NasTable:
     def _find(self, address: str) -> KnownNas | None:
         source = ip_address(address.partition("%")[0])  # a link-local address carries its interface
         return next((known for network, known in self._networks if source in network), None)
+
+    def _tell_overlaps(self) -> None:
+        """Say once of each range within another which entry counts there: that may be meant, or a mistake."""
+        names = {network: known.entry.nas.name for network, known in self._networks}
+        within = {network: outer for network in names if (outer := next_wider(network, names)) is not None}
+        told = [f"{inner} “{names[inner]}” in {outer} “{names[outer]}”" for inner, outer in within.items()]
+        new = [each for each in told if each not in self._told]
+        if new:
+            more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            _log.info("NAS entries overlap, the longer prefix counts: %s%s", "; ".join(new[:_NAMED]), more)
+        self.overlaps, self._told = len(within), set(told)
 
     def _known(self, entry: NasEntry) -> KnownNas | None:
         try:

@@ -33,7 +33,8 @@ class Parts:
     pool: HashPool
     listeners: Sequence[Listener]
     depths: Callable[[], tuple[int, int, int, int]]
-    nas_entries: Callable[[], int]
+    nas_entries: Callable[[], tuple[int, int]]
+    """How many there are, and how many of them lie within another's range."""
 
 
 @dataclass(slots=True)
@@ -58,7 +59,9 @@ class Probe:
         tally.set(Level.HASH_THREADS, parts.pool.threads)
         tally.set(Level.HASH_THREADS_BUSY, parts.pool.busy)
         tally.set(Level.HEALTHY, parts.health.good)
-        tally.set(Level.NAS_ENTRIES, parts.nas_entries())
+        entries, overlaps = parts.nas_entries()
+        tally.set(Level.NAS_ENTRIES, entries)
+        tally.set(Level.NAS_OVERLAPS, overlaps)
         meminfo = [_meminfo(listener.socket) for listener in parts.listeners]
         tally.set(Level.SOCKET_OCTETS, sum(each[_QUEUED] for each in meminfo))
         tally.set(Level.SOCKET_DROPS, sum(each[_DROPPED] for each in meminfo))

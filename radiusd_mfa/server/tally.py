@@ -76,6 +76,8 @@ class Level(StrEnum):
     HASH_THREADS_BUSY = "hash-threads-busy"
     HEALTHY = "healthy"
     NAS_ENTRIES = "nas-entries"
+    NAS_OVERLAPS = "nas-overlaps"
+    """NAS entries whose range lies within another's."""
     SOCKET_DROPS = "socket-drops"
     """Datagrams that the kernel dropped because the sockets' buffers were full: a count, but the kernel's."""
     SOCKET_OCTETS = "socket-octets"

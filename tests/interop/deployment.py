@@ -97,6 +97,14 @@ class Deployment:
         rows = self.command("audit", "list", "--user", user.name, "--kind", "sign-in")
         return [(row["outcome"], row["reason"]) for row in reversed(rows)]
 
+    def findings(self) -> list[dict[str, str]]:
+        """Ask the doctor."""
+        command = self._command("doctor", "--json")
+        done = subprocess.run(command, capture_output=True, text=True, env=self._environ, timeout=60, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        found: list[dict[str, str]] = json.loads(done.stdout)["findings"]
+        return found
+
     @contextmanager
     def serving(self, listen: str = "127.0.0.1:0") -> Iterator["Server"]:
         """Serve until the test is done."""

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -237,3 +238,20 @@ def test_a_realm_is_the_team(server: Server, radclient: Radclient, user: User) -
     )
     with_realm = server.deployment.command("audit", "list", "--kind", "sign-in")
     assert [row["reason"] for row in with_realm[:3]] == ["not-a-member", "totp", "totp"]
+
+
+def test_a_wrong_secret_is_silence_to_radclient_and_named_by_the_doctor(
+    radclient: Radclient, user: User, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong secret"
+    wrong.write_text("not what was agreed")
+    assert replace(radclient, secret_file=wrong).is_ignored(STRICT, *asks_for(user, "hunter2"), SIGNED)
+    deployment, until = radclient.server.deployment, time.monotonic() + 30
+    while True:  # the server hands on every five seconds what it saw
+        found = [each for each in deployment.findings() if (each["check"], each["where"]) == ("wrong-secret", "strict")]
+        if found or time.monotonic() > until:
+            break
+        time.sleep(1)
+    assert len(found) == 1
+    assert found[0]["remedy"] == "radiusd-mfa nas set strict --secret-stdin"
+    assert "wrong Message-Authenticator" in found[0]["what"]

@@ -1,5 +1,6 @@
 """NAS entries from the database: known by address, the longest prefix first, a change works at once (R8)."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,9 @@ class Table:
     def __init__(self, world: World) -> None:
         self._reader = NasTableReader(world.database, world.keys)
         self._table = NasTable(Dictionary.load(dictionaries()).kind)
+
+    def counted(self) -> tuple[int, int]:
+        return self._table.counted()
 
     def name_at(self, address: str) -> str | None:
         self._table.replace(self._reader.read())
@@ -185,3 +189,18 @@ def test_an_entry_for_all_of_ipv4_covers_no_ipv6(world: World, over_ipv6: Daemon
     world.nas("four", "0.0.0.0/0")
     over_ipv6.refresh()
     assert not is_known(world.client(over_ipv6, source="::1"))
+
+
+def test_ranges_within_ranges_are_named_in_the_log_once(
+    world: World, table: "Table", caplog: pytest.LogCaptureFixture
+) -> None:
+    world.nas("office", "192.0.2.0/24")
+    world.nas("gate", "192.0.2.7/32")
+    world.nas("far", "2001:db8::/32")
+    with caplog.at_level(logging.INFO):
+        assert table.name_at("192.0.2.7") == "gate"
+        world.nas("away", "198.51.100.0/24")
+        assert table.name_at("192.0.2.8") == "office"
+    lines = [line for line in caplog.messages if "overlap" in line]
+    assert lines == ["NAS entries overlap, the longer prefix counts: 192.0.2.7/32 “gate” in 192.0.2.0/24 “office”"]
+    assert table.counted() == (4, 1)
