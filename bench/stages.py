@@ -109,7 +109,7 @@ class Bench:
         self.close = database.close
         table = NasTable(lambda _name: 0)
         table.replace(NasTableReader(database, self.keys).read())
-        self.sign_in = SignIn(self.keys, LocalHashing(PROFILE))
+        self.sign_in = SignIn(self.keys, LocalHashing(PROFILE), os.urandom)
         self.intake = Intake(table, Exchanges(65_536), self.sign_in, Drops(), Sightings())
         self.store = SignIns(database, self.keys)
         self.replies = Replies(self.sign_in, None, lambda _text: EncodedProfile())

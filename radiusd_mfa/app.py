@@ -234,7 +234,7 @@ class App:
     @cached_property
     def sign_in(self) -> SignIn:
         """The steps of a sign-in."""
-        return SignIn(self.keys, self._passwords(), self.config.challenge_lifetime)
+        return SignIn(self.keys, self._passwords(), self.entropy, self.config.challenge_lifetime)
 
     @cached_property
     def renewing(self) -> Renewing | None:

@@ -33,12 +33,18 @@ def credentials(name: Username) -> tuple[bytes, bytes | None]:
     if sys.stdin.isatty():
         shown = escaped(name.text)
         password = secret(f"Password of {shown}", option="--as", from_stdin=False)
-        asked = f"Code of {shown} (empty: it was typed behind the password)"
+        asked = f"Code of {shown} (sms: have one sent; empty: it was typed behind the password)"
         text: str = click.prompt(asked, default="", show_default=False, hide_input=True, err=True)
         code = text.encode(errors="surrogateescape")
     else:
         password, code = line("--as"), line("--as")
     return password, code or None
+
+
+def sent_code(name: Username) -> bytes:
+    """Return the code that was sent to who acts: asked for at the terminal, or else the next line of standard input."""
+    (code,) = lines(f"Code that came to the phone of {escaped(name.text)}")
+    return code
 
 
 def lines(*prompts: str) -> list[bytes]:

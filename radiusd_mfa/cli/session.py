@@ -20,7 +20,7 @@ from radiusd_mfa.cli import reading
 from radiusd_mfa.config import Config, ConfigProblem
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.usecases import acting
-from radiusd_mfa.usecases.acting import Given
+from radiusd_mfa.usecases.acting import NOBODY, Given, Texted
 from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
 from radiusd_mfa.usecases.changes import Change, Refusal, only_the_operator, recorded
 
@@ -94,7 +94,15 @@ class Session:
         password, code = reading.credentials(self.acting)
         if alone and code is None:
             return self.claimant(app, self.acting, password)
-        return self._proved(acting.prove(Given(self.acting, password, code), door=app.door("cli")))
+        return self._proved_by_code(app, Given(self.acting, password, code))
+
+    def _proved_by_code(self, app: App, given: Given) -> Actor:
+        """Take a code; where one was sent by SMS instead, ask for that, once."""
+        proved = acting.prove(given, door=app.door("cli"))
+        if isinstance(proved, Texted):
+            click.echo(proved.sentence, err=True)
+            proved = acting.prove(replace(given, code=reading.sent_code(given.name)), door=app.door("cli"))
+        return self._proved(NOBODY if isinstance(proved, Texted) else proved)
 
     def claimant(self, app: App, name: Username, password: bytes) -> Claimant:
         """Return who claims to be this user with the right password alone."""

@@ -9,7 +9,8 @@ from json.encoder import encode_basestring_ascii as quoted
 from math import isfinite
 from typing import Any, Final, NamedTuple, Self
 
-from radiusd_mfa.core.facts import Attempt, Facts, Membership, Method, MethodKind, Nas
+from radiusd_mfa.core import sms_codes
+from radiusd_mfa.core.facts import Attempt, Facts, Membership, Method, MethodKind, Nas, Phones
 from radiusd_mfa.core.typed import Answer
 from radiusd_mfa.core.verdict import Found, Reason, Verdict
 from radiusd_mfa.core.verification import Verification
@@ -42,6 +43,13 @@ class Seen(NamedTuple):
     same_text: bool = False
 
 
+class Phone(NamedTuple):
+    """A phone of the user's: whether a code goes there without being asked for, and whether one may be sent now."""
+
+    preferred: bool
+    ready: bool
+
+
 class Circumstances(NamedTuple):
     """A sign-in as the policies see it."""
 
@@ -68,6 +76,8 @@ class Circumstances(NamedTuple):
     """The last one on this surface, on whichever device."""
     set_up: bool = False
     """Whether the NAS can lead this user through setting up a first method."""
+    phone: Phone | None = None
+    """None: the user has none that is confirmed."""
 
     @classmethod
     def of(cls, attempt: Attempt, facts: Facts, found: Found | None, apart: Reason | None = None) -> Self:
@@ -87,6 +97,7 @@ class Circumstances(NamedTuple):
             _seen(facts.verification, attempt.text) if attempt.device else None,
             _seen(facts.latest, attempt.text),
             nas.set_up and _may_be_led(nas, facts),
+            _phone(facts.phones, attempt.at) if facts.phones is not None else None,
         )
 
     def written(self) -> str:
@@ -110,8 +121,8 @@ class Circumstances(NamedTuple):
             text += f',"device":{_written_seen(self.device)}'
         if self.latest is not None:
             text += f',"latest":{_written_seen(self.latest)}'
-        if self.set_up:
-            text += ',"set_up":true'
+        if self.set_up or self.phone is not None:
+            text += _written_seldom(self)
         return text + "}"
 
 
@@ -153,8 +164,18 @@ def _seen(verification: Verification | None, text: bytes) -> Seen | None:
     return Seen(verification.at, verification.text == text)
 
 
+def _phone(phones: Phones, now: float) -> Phone:
+    return Phone(phones.preferred, ready=sms_codes.wait(phones.history, now) <= 0)
+
+
 def _listed(kinds: frozenset[MethodKind]) -> str:
     return ",".join([f'"{kind}"' for kind in sorted(kinds)])
+
+
+def _written_seldom(circumstances: Circumstances) -> str:
+    text = ',"set_up":true' if circumstances.set_up else ""
+    phone = circumstances.phone
+    return text if phone is None else text + f',"phone":[{_word(phone.preferred)},{_word(phone.ready)}]'
 
 
 def _written_place(place: Place) -> str:
@@ -162,7 +183,11 @@ def _written_place(place: Place) -> str:
 
 
 def _written_seen(seen: Seen) -> str:
-    return f"[{seen.at!r},{'true' if seen.same_text else 'false'}]"
+    return f"[{seen.at!r},{_word(seen.same_text)}]"
+
+
+def _word(truth: bool) -> str:
+    return "true" if truth else "false"
 
 
 def _circumstances(document: Mapping[str, Any]) -> Circumstances:
@@ -183,6 +208,7 @@ def _circumstances(document: Mapping[str, Any]) -> Circumstances:
         device=_read_seen(document.get("device")),
         latest=_read_seen(document.get("latest")),
         set_up=bool(document.get("set_up")),
+        phone=_read_phone(document.get("phone")),
     )
 
 
@@ -196,6 +222,13 @@ def _read_seen(entries: Iterable[Any] | None) -> Seen | None:
         return None
     at, same_text = entries
     return Seen(_moment(at), bool(same_text))
+
+
+def _read_phone(entries: Iterable[Any] | None) -> Phone | None:
+    if entries is None:
+        return None
+    preferred, ready = entries
+    return Phone(bool(preferred), bool(ready))
 
 
 def _moment(value: float) -> float:

@@ -152,6 +152,32 @@ class StoredBackupCode:
 
 
 @dataclass(frozen=True, slots=True)
+class SmsCode:
+    """The code that was sent to a user last and is not used; of it, what was typed that is right."""
+
+    method_id: int
+    digest: bytes = field(repr=False)
+    expires: float
+    typed: frozenset[str] = field(default=frozenset(), repr=False)
+    """The typed digits that are this code: one text has several readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phones:
+    """What the confirmed phones of a user are good for at a sign-in."""
+
+    to: int
+    """The method to whose phone a code goes."""
+    ending: str
+    """The last digits of its number."""
+    preferred: bool
+    """Whether the code goes there without being asked for: it is the default method."""
+    history: str = ""
+    """When codes were sent (core.sms_codes)."""
+    code: SmsCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenChallenge:
     """An Access-Challenge that was sent and not answered yet; its password was right."""
 
@@ -189,6 +215,8 @@ class Facts:
     earlier: Earlier | None = None
     history: str = field(default="", repr=False)
     """The user's throttle history, this attempt's charge included (core.throttle)."""
+    phones: Phones | None = None
+    """Read only for a user who has one."""
     set_up: Progress | None = None
     """Read only where a set-up in dialogue may begin or go on: for a user without an authenticator."""
     fault: str = ""

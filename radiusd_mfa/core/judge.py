@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from radiusd_mfa.core import set_up_answers, throttle
+from radiusd_mfa.core import set_up_answers, sms_codes, throttle
 from radiusd_mfa.core.circumstances import Circumstances
-from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, StoredBackupCode
+from radiusd_mfa.core.facts import Attempt, Earlier, Facts, Method, MethodKind, StoredBackupCode
 from radiusd_mfa.core.policy import Remember
 from radiusd_mfa.core.readings import (
     WINDOW,
+    AskedForSms,
     Factor,
     Hypothesis,
     NothingTyped,
@@ -31,7 +32,7 @@ from radiusd_mfa.core.throttle import Admission
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.core.typed import Answer, Reading, Typed
 from radiusd_mfa.core.values import quick
-from radiusd_mfa.core.verdict import Found, Mark, Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verdict import Found, Mark, Outcome, Reason, SpendBackupCode, SpendSms, SpendStep, Verdict
 from radiusd_mfa.core.verification import Verification
 
 RETRANSMITTED_FOR: Final = 60.0
@@ -39,7 +40,7 @@ RETRANSMITTED_FOR: Final = 60.0
 LONGEST_GRACE: Final = 60.0
 """Seconds of a NAS entry's `retry_grace`, whatever another program wrote there: it is no period without a policy."""
 
-_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SET_UP_DONE)
+_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SMS, Reason.SET_UP_DONE)
 _PROVEN: Final = (*_FRESH, Reason.PERIOD, Reason.REPEAT)
 _OF_SET_UP: Final = (Reason.SET_UP, Reason.RECORD_DUE)
 
@@ -111,8 +112,10 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
     return Verdict(
         outcome,
         reason,
-        mark=_mark(found, reason, facts),
+        mark=_mark(found, reason, facts, at_prompt=isinstance(attempt.typed, Answer)),
         spend=_spend(answer.hypothesis.factor) if reason in _FRESH else None,
+        sends=facts.phones.to if reason is Reason.SMS_SENT and facts.phones is not None else None,
+        phone=_phone(facts, required),
         redeems=redeems,
         relies_on=_relied_on(facts, required) if reason is Reason.PERIOD else None,
         session=_session(reason, required, facts, given_at=attempt.at, now=attempt.at),
@@ -129,7 +132,10 @@ def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
     again = Verdict(earlier.outcome, earlier.reason, settled_before=True)
     if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP:
         return _shown_again(facts, again)
-    if earlier.outcome is not Outcome.ACCEPT or not facts.memberships:
+    if earlier.outcome is not Outcome.ACCEPT:
+        # The same octets on every node (I6): what was said of a phone is said again.
+        return again if facts.phones is None else replace(again, phone=_phone(facts, _required(attempt, facts)))
+    if not facts.memberships:
         return again
     required = _required(attempt, facts)
     return replace(
@@ -219,7 +225,11 @@ def _with_methods_that_count(attempt: Attempt, facts: Facts) -> Facts:
     if all(method.kind in policy.allow for policy in policies for method in facts.methods):
         return facts
     allowed = _required(attempt, facts).allowed
-    return replace(facts, methods=tuple(method for method in facts.methods if method.kind in allowed))
+    return replace(
+        facts,
+        methods=tuple(method for method in facts.methods if method.kind in allowed),
+        phones=facts.phones if MethodKind.SMS in allowed else None,
+    )
 
 
 def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Facts) -> Verdict | Question:
@@ -229,9 +239,9 @@ def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Fac
         return _examine_set_up(attempt, typed, facts, attempt.dialogue)
     if not attempt.nas.otp_only and not _challenge_holds(attempt, facts):
         return Verdict(Outcome.REJECT, Reason.BAD_STATE, redeems=redeems)
-    if typed.code is None:
+    if typed.code is None and typed.word != sms_codes.WORD:
         return Verdict(Outcome.REJECT, Reason.CODE_MISSING, redeems=redeems, found=Found.NOTHING)
-    only = hypothesis(Reading(password="", code=typed.code), counting, attempt.at)
+    only = hypothesis(Reading(password="", code=typed.code, word=typed.word), counting, attempt.at)
     question = Question((only,), passwords_count=False)
     if isinstance(only.factor, StoredBackupCode):
         return question
@@ -272,38 +282,45 @@ def _refused(facts: Facts, reason: Reason, *, redeems: bool) -> Verdict:
 
 def _found(answer: Right) -> Found:
     match answer.hypothesis.factor:
-        case SpendStep():
-            return Found.TOTP
+        case SpendStep() | SpendSms() as right:
+            return Found.TOTP if isinstance(right, SpendStep) else Found.SMS
         case StoredBackupCode(used=used):
             return (Found.SPENT if used else Found.BACKUP_CODE) if answer.code else Found.WRONG
         case SpentCode():
             return Found.SPENT
         case WrongCode():
             return Found.WRONG
-        case NothingTyped():
-            return Found.NOTHING
+        case NothingTyped() | AskedForSms() as nothing:
+            return Found.NOTHING if isinstance(nothing, NothingTyped) else Found.ASKED
         case other:
             assert_never(other)
 
 
-def _mark(found: Found, reason: Reason, facts: Facts) -> Mark:
+def _mark(found: Found, reason: Reason, facts: Facts, *, at_prompt: bool) -> Mark:
     """Count a code that opens nothing as a guess, unless there is nothing to guess: then the password was right."""
+    if found is Found.ASKED and at_prompt:
+        return Mark.REFUND  # neither a guess nor a credential, and on an OTP-only NAS nobody has shown a password here
     if found not in (Found.WRONG, Found.SPENT) or reason is Reason.PERIOD:
         return Mark.CLEAR
     guessable = facts.methods or facts.backup_codes or reason is not Reason.NOT_ENROLLED
     return Mark.WRONG_CODE if guessable else Mark.CLEAR
 
 
-def _spend(factor: Factor) -> SpendStep | SpendBackupCode | None:
+def _spend(factor: Factor) -> SpendStep | SpendBackupCode | SpendSms | None:
     match factor:
-        case SpendStep():
+        case SpendStep() | SpendSms():
             return factor
         case StoredBackupCode(id=code_id):
             return SpendBackupCode(code_id)
-        case SpentCode() | WrongCode() | NothingTyped():
+        case SpentCode() | WrongCode() | NothingTyped() | AskedForSms():
             return None
         case other:
             assert_never(other)
+
+
+def _phone(facts: Facts, required: Requirement) -> str:
+    """Return the end of the number to which a code may be sent; empty where codes by SMS don't count."""
+    return facts.phones.ending if facts.phones is not None and MethodKind.SMS in required.allowed else ""
 
 
 def _relied_on(facts: Facts, required: Requirement) -> Verification | None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from radiusd_mfa.core import sms_codes
 from radiusd_mfa.core.backup_codes import BackupCode
-from radiusd_mfa.core.facts import Facts, Method, MethodKind, StoredBackupCode
+from radiusd_mfa.core.facts import Facts, Method, MethodKind, SmsCode, StoredBackupCode
 from radiusd_mfa.core.totp import matching_steps
 from radiusd_mfa.core.typed import Reading, TotpCode, Typed
 from radiusd_mfa.core.values import quick
-from radiusd_mfa.core.verdict import SpendStep
+from radiusd_mfa.core.verdict import SpendSms, SpendStep
 
 WINDOW: Final = 1
 """Time steps accepted before and after the current one (RFC 6238 5.2)."""
@@ -27,6 +28,11 @@ class NothingTyped:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedForSms:
+    """The word that asks for a code by SMS, in the place of one."""
+
+
+@dataclass(frozen=True, slots=True)
 class WrongCode:
     """Something of a code's shape that is none of the user's codes."""
 
@@ -36,7 +42,7 @@ class SpentCode:
     """A code that was right and is used up."""
 
 
-Factor = SpendStep | StoredBackupCode | NothingTyped | WrongCode | SpentCode
+Factor = SpendStep | SpendSms | StoredBackupCode | NothingTyped | AskedForSms | WrongCode | SpentCode
 
 
 @quick
@@ -59,7 +65,7 @@ def hypotheses(typed: Typed, facts: Facts, now: float) -> tuple[Hypothesis, ...]
     """
     digits = {method.digits for method in facts.methods} or {USUAL_DIGITS}
     read = [hypothesis(reading, facts, now) for reading in typed.readings if _plausible(reading, digits)]
-    whole = [h for h in read if isinstance(h.factor, NothingTyped)]
+    whole = [h for h in read if isinstance(h.factor, NothingTyped | AskedForSms)]
     matched = sorted((h for h in read if _matched(h)), key=lambda h: isinstance(h.factor, SpentCode))
     wrong = [h for h in read if isinstance(h.factor, WrongCode)]
     return (*matched, *whole)[:MOST_READINGS] if matched else (*whole, *wrong)[:MOST_READINGS]
@@ -69,7 +75,7 @@ def _plausible(reading: Reading, digits: Iterable[int]) -> bool:
     return not isinstance(reading.code, TotpCode) or len(reading.code.digits) in digits
 
 
-_MATCHED: Final = (SpendStep, StoredBackupCode, SpentCode)
+_MATCHED: Final = (SpendStep, SpendSms, StoredBackupCode, SpentCode)
 
 
 def _matched(hypothesis: Hypothesis) -> bool:
@@ -80,13 +86,26 @@ def hypothesis(reading: Reading, facts: Facts, now: float) -> Hypothesis:
     """Say what the code of this reading is: fresh, spent, wrong, a backup code still to be proven, or nothing."""
     match reading.code:
         case None:
-            return Hypothesis(reading.password, NothingTyped())
+            return Hypothesis(reading.password, AskedForSms() if reading.word == sms_codes.WORD else NothingTyped())
         case TotpCode(digits):
-            return Hypothesis(reading.password, _totp(digits, facts.methods, now))
+            return Hypothesis(reading.password, _digits(digits, facts, now))
         case BackupCode() as code:
             return Hypothesis(reading.password, _backup_code(code, facts.backup_codes), code.canonical)
         case other:
             assert_never(other)
+
+
+def _digits(digits: str, facts: Facts, now: float) -> SpendStep | SpendSms | SpentCode | WrongCode:
+    """Find what these digits are: a step of an authenticator, else the code that was sent to a phone."""
+    found = _totp(digits, facts.methods, now)
+    sent = facts.phones.code if facts.phones else None
+    if sent is None or isinstance(found, SpendStep):
+        return found
+    return SpendSms(sent.method_id, sent.digest) if _is_right(digits, sent, now) else found
+
+
+def _is_right(digits: str, sent: SmsCode, now: float) -> bool:
+    return digits in sent.typed and now < sent.expires
 
 
 def _totp(digits: str, methods: Sequence[Method], now: float) -> SpendStep | SpentCode | WrongCode:

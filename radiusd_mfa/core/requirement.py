@@ -7,7 +7,7 @@ no clock.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
-from radiusd_mfa.core.circumstances import Circumstances, Place, Seen
+from radiusd_mfa.core.circumstances import Circumstances, Phone, Place, Seen
 from radiusd_mfa.core.facts import Membership, MethodKind
 from radiusd_mfa.core.policy import NO_MFA, T0, Mode, Policy, Remember, Rule, rules_at_sign_in
 from radiusd_mfa.core.verdict import Found, Outcome, Reason
@@ -17,6 +17,8 @@ Policies = Mapping[int, Policy]
 
 _NO_POLICIES: Final[Policies] = {}
 _EVERY_KIND: Final = frozenset(MethodKind)
+_SMS: Final = frozenset((MethodKind.SMS,))
+_KINDS: Final = {Found.TOTP: (MethodKind.TOTP, Reason.TOTP), Found.SMS: (MethodKind.SMS, Reason.SMS)}
 _BY_SEVERITY: Final = (Reason.NOT_REQUIRED, Reason.REPORTED, Reason.ENROL_LATER, Reason.NOT_ENROLLED)
 
 
@@ -116,9 +118,9 @@ def decided(circumstances: Circumstances, required: Requirement) -> Decision:
     match circumstances.found:
         case None:
             return _apart(circumstances.apart)
-        case Found.NOTHING:
+        case Found.NOTHING | Found.ASKED:
             return _password_alone(circumstances, required)
-        case Found.TOTP | Found.BACKUP_CODE as found:
+        case Found.TOTP | Found.SMS | Found.BACKUP_CODE as found:
             return _fresh(found, circumstances, required)
         case Found.WRONG:
             return _refused(Reason.WRONG_CODE, circumstances, required)
@@ -211,8 +213,9 @@ def _enrol_by(standings: Iterable[Standing]) -> float | None:
 def _fresh(found: Found, circumstances: Circumstances, required: Requirement) -> Decision:
     if found is Found.BACKUP_CODE:
         return Decision(Outcome.ACCEPT, Reason.BACKUP_CODE)
-    if MethodKind.TOTP in required.allowed:
-        return Decision(Outcome.ACCEPT, Reason.TOTP)
+    kind, reason = _KINDS[found]
+    if kind in required.allowed:
+        return Decision(Outcome.ACCEPT, reason)
     return _refused(Reason.WRONG_CODE, circumstances, required)  # the method doesn't count
 
 
@@ -236,7 +239,7 @@ def _refused(reason: Reason, circumstances: Circumstances, required: Requirement
 
 def _password_alone(circumstances: Circumstances, required: Requirement) -> Decision:
     if circumstances.code_only:
-        return Decision(Outcome.REJECT, Reason.CODE_MISSING)
+        return _asked_at_prompt(circumstances, required)
     if not required.enrolled:
         if _begins_set_up(circumstances, required):
             return Decision(Outcome.CHALLENGE, Reason.SET_UP)
@@ -244,9 +247,29 @@ def _password_alone(circumstances: Circumstances, required: Requirement) -> Deci
         return Decision(outcome, required.unenrolled)
     if not required.due:
         return Decision(Outcome.ACCEPT, Reason.PERIOD)
-    if circumstances.challenge:
-        return Decision(Outcome.CHALLENGE, Reason.CODE_DUE)
+    return _code_due(circumstances, required)
+
+
+def _asked_at_prompt(circumstances: Circumstances, required: Requirement) -> Decision:
+    """Send a code where the word for it was typed and its answer can come back; whatever else was typed is none."""
+    phone = circumstances.phone if MethodKind.SMS in required.allowed else None
+    if circumstances.found is Found.ASKED and circumstances.challenge and phone is not None:
+        return Decision(Outcome.CHALLENGE, _sent(phone))
     return Decision(Outcome.REJECT, Reason.CODE_MISSING)
+
+
+def _code_due(circumstances: Circumstances, required: Requirement) -> Decision:
+    """Ask for the code, and have it sent where the user prefers that, has asked for it, or nothing else gives one."""
+    phone = circumstances.phone if MethodKind.SMS in required.allowed else None
+    outcome = Outcome.CHALLENGE if circumstances.challenge else Outcome.REJECT
+    unasked = phone is not None and (phone.preferred or circumstances.kinds & required.allowed == _SMS)
+    if phone is not None and (unasked or circumstances.found is Found.ASKED):
+        return Decision(outcome, _sent(phone))
+    return Decision(outcome, Reason.CODE_DUE if circumstances.challenge else Reason.CODE_MISSING)
+
+
+def _sent(phone: Phone) -> Reason:
+    return Reason.SMS_SENT if phone.ready else Reason.SMS_NOT_NOW
 
 
 def _begins_set_up(circumstances: Circumstances, required: Requirement) -> bool:

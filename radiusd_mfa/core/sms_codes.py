@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 DIGITS: Final = 6
+WORD: Final = "sms"
+"""What is typed in the place of a code to have one sent."""
+PURPOSE: Final = "sms-code"
+"""Of the key under which codes are digested."""
 LIFETIME: Final = 600.0
 """Seconds in which a code is good."""
 PAUSE: Final = 30.0
@@ -14,6 +18,7 @@ PAUSE: Final = 30.0
 MOST_AN_HOUR: Final = 5
 """Codes for one user within any hour: each costs money, and phones are called names with them."""
 _HOUR: Final = 3600.0
+_LAST_DIGITS: Final = 3
 _FAIR: Final = 4_294_000_000
 """The most even multiple of a million below 2^32: above it a draw is drawn again, so that no code is likelier."""
 
@@ -23,6 +28,16 @@ def draw(entropy: Callable[[int], bytes]) -> str:
     while (number := int.from_bytes(entropy(4), "big")) >= _FAIR:
         pass
     return f"{number % 10**DIGITS:0{DIGITS}}"
+
+
+def bound(user_id: int, method_id: int, sent_at: float, code: str) -> tuple[bytes, ...]:
+    """Return what the digest of a code is made of: user, method and moment, so that no two of one code are alike."""
+    return str(user_id).encode(), str(method_id).encode(), sent_at.hex().encode(), code.encode()
+
+
+def ending(number: str) -> str:
+    """Return what of a number may be shown: it tells its owner which phone is meant, and nobody else a number."""
+    return number[-_LAST_DIGITS:]
 
 
 def wait(history: str, now: float) -> float:

@@ -1,6 +1,6 @@
 """The answer to a sign-in, why it is so, and what must be true in the database for it to be given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from radiusd_mfa.core.set_up import Finish, Recording
@@ -21,6 +21,7 @@ class Reason(StrEnum):
 
     TOTP = "totp"
     BACKUP_CODE = "backup-code"
+    SMS = "sms"
     REPEAT = "repeat"
     """The same text again within the NAS entry's retry grace."""
     PERIOD = "period"
@@ -39,6 +40,10 @@ class Reason(StrEnum):
     """Password and first code were right and the backup codes are written down: the new second factor counts."""
     CODE_DUE = "code-due"
     """The password was right; the NAS was asked for the code."""
+    SMS_SENT = "sms-sent"
+    """The password was right, and a code was sent to the user's phone; where the NAS can't ask for it, a Reject."""
+    SMS_NOT_NOW = "sms-not-now"
+    """As before, but codes were sent just now, or many of them: no other one was; the last one may be good still."""
 
     UNREADABLE = "unreadable"
     """The packet or the text can't be a sign-in: two passwords, CHAP, forbidden characters, an empty password."""
@@ -71,6 +76,9 @@ class Found(StrEnum):
     NOTHING = "nothing"
     TOTP = "totp"
     BACKUP_CODE = "backup-code"
+    SMS = "sms"
+    ASKED = "asked"
+    """No code, but the word that asks for one by SMS."""
     SPENT = "spent"
     """A code that was right and is used up."""
     WRONG = "wrong"
@@ -108,13 +116,25 @@ class SpendBackupCode:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class SpendSms:
+    """Claims the code that was sent to a phone: must find it unused, not replaced and in its time, or is lost."""
+
+    method_id: int
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Outcome, reason, and the claims that must hold in the settling transaction before the outcome may be told."""
 
     outcome: Outcome
     reason: Reason
     mark: Mark = Mark.REFUND
-    spend: SpendStep | SpendBackupCode | None = None
+    spend: SpendStep | SpendBackupCode | SpendSms | None = None
+    sends: int | None = None
+    """Claims that a code is sent to this method's phone: none may have been sent too lately, or the claim is lost."""
+    phone: str = ""
+    """The last digits of the phone to which a code was sent, or is if it is asked for; empty: to none."""
     redeems: bool = False
     """Whether the State of the attempt is used up; must find it, or the claim is lost."""
     settled_before: bool = False

@@ -10,7 +10,7 @@ from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import CODE_LENGTHS
 from radiusd_mfa.core.typed import answer
 from radiusd_mfa.core.verdict import Reason
-from radiusd_mfa.portal.pages.sign_in import place, refused
+from radiusd_mfa.portal.pages.sign_in import has_phone, place, refused
 from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import acting, entering
 from radiusd_mfa.usecases.acting import Given
@@ -18,15 +18,21 @@ from radiusd_mfa.usecases.actors import Claimant
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.entering import CODE_REFUSED, Entered, Next
 
-_BY_A_METHOD: Final = (Reason.TOTP,)
+_BY_A_METHOD: Final = (Reason.TOTP, Reason.SMS)
 _BY_ANY: Final = (*_BY_A_METHOD, Reason.BACKUP_CODE)
-_NOT_A_BACKUP_CODE: Final = Refusal("This needs a code of your authenticator, and no backup code.")
+_NOT_A_BACKUP_CODE: Final = Refusal("This needs a code of your authenticator or phone, and no backup code.")
 _FRESH_CODES: Final = tuple(reason.value for reason in _BY_ANY)
 
 
 def needs_code(visit: Visit) -> bool:
     """Whether no code was given at the sign-in: a period let the password suffice, or no policy asked for more."""
     return visit.who.row.how not in _FRESH_CODES
+
+
+async def asks(visit: Visit, *, always: bool = False) -> dict[str, object]:
+    """Return what a page needs that asks for a current code: whether it does, and whether one can be sent by SMS."""
+    wanted = always or needs_code(visit)
+    return {"needs_code": wanted, "texts": wanted and await has_phone(visit)}
 
 
 async def undecided(visit: Visit) -> Refusal | None:

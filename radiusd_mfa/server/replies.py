@@ -11,16 +11,16 @@ from typing import Final, assert_never
 
 from radiusd_mfa.core.facts import Membership, Nas
 from radiusd_mfa.core.names import escaped
-from radiusd_mfa.core.verdict import Outcome, Reason, Verdict
+from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.radius.attributes import AttributeProblem
 from radiusd_mfa.radius.packet import encode_reply
 from radiusd_mfa.radius.profiles import EncodedProfile
 from radiusd_mfa.radius.wire import Code, reply_message, state
+from radiusd_mfa.server.code_texts import ABOUT_SMS, FOR_A_CODE, prompt, to_append
 from radiusd_mfa.server.intake import Status, Work
 from radiusd_mfa.server.set_up_texts import codes_shown, secret_shown
 from radiusd_mfa.usecases.sign_in import SignIn
 
-_PROMPT: Final = "Enter the code from your authenticator, or a backup code."
 _APPEND: Final = (
     "Sign-in refused. Type your password and, right after it without a space, "
     "the code from your authenticator or a backup code."
@@ -67,7 +67,7 @@ class Replies:
             case Outcome.CHALLENGE:
                 code, attributes = Code.ACCESS_CHALLENGE, self._challenge(work, verdict)
             case Outcome.REJECT:
-                code, attributes = Code.ACCESS_REJECT, _refusal(work.attempt.nas, self.portal_url)
+                code, attributes = Code.ACCESS_REJECT, self._reject(work.attempt.nas, verdict)
             case other:
                 assert_never(other)
         return encode_reply(code=code, request=work.request, rules=work.known.rules, attributes=attributes)
@@ -75,14 +75,20 @@ class Replies:
     def _challenge(self, work: Work, verdict: Verdict) -> bytes:
         """Put together what is asked for; without Reply-Message pam_radius and ocserv refuse it (CLIENTS)."""
         attempt, dialogue = work.attempt, work.attempt.dialogue
-        if dialogue is None or verdict.reason is Reason.CODE_DUE:
-            return reply_message(_PROMPT) + state(self.sign_in.state_for(attempt))
+        if dialogue is None or verdict.reason in FOR_A_CODE:
+            return reply_message(prompt(verdict.reason, verdict.phone)) + state(self.sign_in.state_for(attempt))
         if verdict.recording is None:
             shown = secret_shown(self.sign_in.seed_of(dialogue), self.portal_url)
         else:
             codes = self.sign_in.codes_of(dialogue, verdict.recording)
             shown = codes_shown([each.shown for each in codes], verdict.recording, dialogue.stage + 1)
         return reply_message(shown) + state(self.sign_in.state_after(dialogue))
+
+    def _reject(self, nas: Nas, verdict: Verdict) -> bytes:
+        """Tell everybody the same, but whoever gave the right password that a code is on its way (0002)."""
+        if verdict.reason in ABOUT_SMS:
+            return reply_message(to_append(verdict.reason, verdict.phone))
+        return _refusal(nas, self.portal_url)
 
     def _accept(self, work: Work, verdict: Verdict) -> bytes:
         """Put together what an Accept carries; the same with a code, and without one where a period lasts (R7)."""

@@ -12,7 +12,7 @@ from radiusd_mfa.core import circumstances, throttle
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.facts import Attempt
 from radiusd_mfa.core.typed import Typed, selectors
-from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendSms, SpendStep, Verdict
 from radiusd_mfa.store.fact_rows import REPEAT
 from radiusd_mfa.usecases.ports import Settlement
 
@@ -164,6 +164,8 @@ def _detail(verdict: Verdict) -> str | None:
             return f'{{"method": {method_id}, "step": {step}}}'
         case SpendBackupCode(code_id):
             return f'{{"backup_code": {code_id}}}'
+        case SpendSms(method_id):
+            return f'{{"method": {method_id}}}'
         case None:
             return None
         case other:

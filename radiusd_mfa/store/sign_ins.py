@@ -11,11 +11,12 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from radiusd_mfa.core import throttle
-from radiusd_mfa.core.facts import Attempt, Facts, TeamRules
+from radiusd_mfa.core.facts import Attempt, Facts, MethodKind, TeamRules
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.fact_rows import FactRow, Read, facts_of
+from radiusd_mfa.store.phones_at_sign_in import with_phones
 from radiusd_mfa.store.set_ups import may_be_in_one, settle_alongside, with_progress
 from radiusd_mfa.store.sign_in_rows import Query, Row, queries_for, row_of, user_id_of
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
@@ -101,7 +102,7 @@ class SignIns:
     def _settle_apart(
         self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
     ) -> dict[int, int]:
-        """Settle a batch that meets an account twice, a request that was settled before, or a packet of a set-up."""
+        """Settle a batch that meets an account twice, a settled request, a packet of a set-up, or a code by SMS."""
         alone = [row for row in rows if settlements[row.position].alongside is None]
         with self._database.writing() as connection:
             held = self._dialect.settle(connection, alone) if alone else {}
@@ -136,7 +137,7 @@ class SignIns:
         for row in read.rows:
             gathered[row.position].append(row)
         found = [self._facts(query, of_one, read.teams) for query, of_one in zip(queries, gathered, strict=True)]
-        return self._with_progress(attempts, found)
+        return self._with_phones(attempts, self._with_progress(attempts, found))
 
     def _with_progress(self, attempts: Sequence[Attempt], found: list[Facts]) -> list[Facts]:
         """Add how far set-ups are, with statements of their own where there may be any."""
@@ -145,6 +146,13 @@ class SignIns:
             return found
         with self._database.reading() as connection:
             return [with_progress(connection, *pair) if may_be_in_one(*pair) else pair[1] for pair in pairs]
+
+    def _with_phones(self, attempts: Sequence[Attempt], found: list[Facts]) -> list[Facts]:
+        """Add what the phones are good for, with a statement of its own where somebody has one."""
+        if not any(method.kind is MethodKind.SMS for facts in found for method in facts.methods):
+            return found
+        with self._database.reading() as connection:
+            return with_phones(connection, self._keys, attempts, found)
 
     def _retried(self, work: Callable[[], _Result]) -> _Result:
         """Do it again where two nodes met in a deadlock: nothing was committed, and the next try finds its way."""

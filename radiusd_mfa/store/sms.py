@@ -75,19 +75,20 @@ class SmsTable:
             return None
         return SentCode(row.method_id, bytes(row.digest), row.sent_at, row.expires_at)
 
-    def use(self, user_id: int, code: SentCode, *, at: float) -> bool:
+    def use(self, user_id: int, digest: bytes, *, at: float) -> bool:
         """See `SmsCodes.use`."""
         statement = update(schema.sms_codes).where(
-            _codes.user_id == user_id, _codes.digest == code.digest, _codes.expires_at > at
+            _codes.user_id == user_id, _codes.digest == digest, _codes.expires_at > at
         )
         return self._connection.execute(statement.values(digest=None)).rowcount == 1
 
-    def used(self, method_id: int, at: float) -> None:
+    def used(self, method_id: int, at: float) -> bool:
         """See `SmsCodes.used`."""
-        self._update(method_id, last_used_at=at)
+        return self._update(method_id, last_used_at=at)
 
-    def _update(self, method_id: int, **values: object) -> None:
-        self._connection.execute(update(schema.methods).where(_methods.id == method_id).values(values))
+    def _update(self, method_id: int, **values: object) -> bool:
+        changed = self._connection.execute(update(schema.methods).where(_methods.id == method_id).values(values))
+        return changed.rowcount == 1
 
 
 def _phone(row: Row[Any]) -> Phone:

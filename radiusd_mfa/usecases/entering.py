@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from radiusd_mfa.core import sms_codes
 from radiusd_mfa.core.facts import Attempt, Nas
 from radiusd_mfa.core.names import NameProblem, Username, escaped, prepare_password
 from radiusd_mfa.core.totp import CODE_LENGTHS
 from radiusd_mfa.core.typed import Answer, Typed, answer, appended
 from radiusd_mfa.core.verdict import Outcome, Reason, Verdict
-from radiusd_mfa.usecases.acting import SURFACE, Door, Judged, apart, signed_in
+from radiusd_mfa.usecases.acting import SURFACE, Door, Judged, Texted, apart, signed_in, texted_by
 from radiusd_mfa.usecases.books import Administration
 from radiusd_mfa.usecases.changes import Refusal
 
@@ -27,8 +28,10 @@ CODE_REFUSED: Final = Refusal(
     "That did not work. A code is good once: wait for the next one. After several wrong ones, wait five minutes."
 )
 """The one answer to every code that lets nobody in."""
+NO_SMS: Final = Refusal("No code can be sent to you by SMS.")
 _WITH_CHALLENGE: Final = Nas(id=0, name="pages", surface=SURFACE, challenge=True, set_up=True)
 _FOR_THE_CODE: Final = Nas(id=0, name="pages", surface=SURFACE, otp_only=True)
+_FOR_THE_WORD: Final = Nas(id=0, name="pages", surface=SURFACE, challenge=True, otp_only=True)
 _MUST_SET_UP: Final = (Reason.SET_UP, Reason.NOT_ENROLLED)
 
 
@@ -60,6 +63,8 @@ class Entered:
     how: Reason
     enrol_by: float | None = None
     """Unix time until which a second factor must be set up."""
+    texted: Texted | None = None
+    """Whether a code was sent by SMS that comes next, or why none was."""
 
 
 def enter(name: str, password: bytes, place: Place, *, door: Door, store: Administration) -> Entered | Refusal:
@@ -75,7 +80,13 @@ def enter(name: str, password: bytes, place: Place, *, door: Door, store: Admini
         return PASSWORD_REFUSED
     verdict = judged.verdict
     return Entered(
-        found.id, found.name, found.password_hash or "", following, verdict.reason, enrol_by=verdict.enrol_by
+        found.id,
+        found.name,
+        found.password_hash or "",
+        following,
+        verdict.reason,
+        enrol_by=verdict.enrol_by,
+        texted=texted_by(verdict),
     )
 
 
@@ -99,6 +110,20 @@ def enter_code(
     if judged.verdict.outcome is not Outcome.ACCEPT:
         return CODE_REFUSED
     return Entered(found.id, found.name, granted_to, Next.IN, judged.verdict.reason)
+
+
+def send_code(entered: Entered, place: Place, *, door: Door) -> Texted | Refusal:
+    """Have a code sent to the phone of somebody whose password was right; raises `StoreFault`.
+
+    The very question of whoever types `sms` at a NAS, so the same policies and limits hold. It goes to the owner.
+    """
+    user, word = Username.parse(entered.user), sms_codes.WORD.encode()
+    attempt = _attempt(_FOR_THE_WORD, user, user.text, answer(word), word, place, door)
+    judged = signed_in(attempt, door, lambda verdict, _right: verdict)
+    found = judged.facts.user
+    if found is None or (found.id, found.password_hash or "") != (entered.user_id, entered.granted_to):
+        return CODE_REFUSED
+    return texted_by(judged.verdict) or NO_SMS
 
 
 def _next(judged: Judged) -> Next | None:

@@ -6,11 +6,11 @@ Never shows a secret: what is recorded holds none, and what would happen now is 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, assert_never
 
 from radiusd_mfa.core import throttle
 from radiusd_mfa.core.circumstances import Circumstances, CircumstancesProblem, Place, read
-from radiusd_mfa.core.facts import Attempt, Facts
+from radiusd_mfa.core.facts import Attempt, Facts, Method, MethodKind
 from radiusd_mfa.core.judge import Question, Right, decide, examine
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.policy import Policy, rules_at_sign_in
@@ -20,7 +20,7 @@ from radiusd_mfa.core.set_up import Dialogue
 from radiusd_mfa.core.throttle import DAY, Admission
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.core.typed import Answer, appended
-from radiusd_mfa.core.verdict import Found, Outcome, Reason, SpendStep, Verdict
+from radiusd_mfa.core.verdict import Found, Outcome, Reason, SpendSms, SpendStep, Verdict
 from radiusd_mfa.usecases.admin_ports import AuditEntry
 from radiusd_mfa.usecases.asking import Asked, asked, standing_of, teams_say, which_team
 from radiusd_mfa.usecases.books import Administration, Books
@@ -205,9 +205,18 @@ def _prospect(attempt: Attempt, entry: NasEntry, facts: Facts) -> Prospect:
 def _with_code(attempt: Attempt, facts: Facts) -> Verdict | None:
     if not facts.methods:
         return None
-    method = facts.methods[0]
-    typed = Right(Hypothesis("", SpendStep(method.id, step_at(attempt.at, method.period))))
+    typed = Right(Hypothesis("", _factor(facts.methods[0], attempt.at)))
     return decide(attempt, facts, Question((typed.hypothesis,), passwords_count=False), typed)
+
+
+def _factor(method: Method, at: float) -> SpendStep | SpendSms:
+    match method.kind:
+        case MethodKind.TOTP:
+            return SpendStep(method.id, step_at(at, method.period))
+        case MethodKind.SMS:
+            return SpendSms(method.id, b"")
+        case other:
+            assert_never(other)
 
 
 def _opens_at(attempt: Attempt, facts: Facts, history: str) -> float:

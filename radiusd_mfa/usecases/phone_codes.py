@@ -11,7 +11,6 @@ not in the database, so without it there is nothing to try; and to check costs a
 import hmac
 import math
 from dataclasses import dataclass, field
-from typing import Final
 
 from radiusd_mfa.core import sms_codes
 from radiusd_mfa.usecases.admin_ports import User
@@ -20,8 +19,6 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.outbox_ports import SMS_CODE, Channel, NewDelivery
 from radiusd_mfa.usecases.ports import Digests, Entropy
 from radiusd_mfa.usecases.sms_ports import Phone, SentCode
-
-_LAST_DIGITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,12 @@ def use(user: User, phone: Phone, code: str, books: Books, *, post: Post, at: fl
     kept = books.sms.find(user.id)
     if kept is None or kept.method_id != phone.id or not is_right(code, kept, user, post):
         return False
-    if not books.sms.use(user.id, kept, at=at):
-        return False
-    books.sms.used(phone.id, at)
-    return True
+    return spend(user.id, phone.id, kept.digest, books, at=at)
+
+
+def spend(user_id: int, method_id: int, digest: bytes, books: Books, *, at: float) -> bool:
+    """Use up the code with this digest; False if it was used, replaced, or has expired, or the phone is gone."""
+    return books.sms.use(user_id, digest, at=at) and books.sms.used(method_id, at)
 
 
 def spend_current(user: User, code: str, books: Books, *, post: Post, at: float) -> bool:
@@ -82,15 +81,9 @@ def spend_current(user: User, code: str, books: Books, *, post: Post, at: float)
     return any(use(user, phone, code, books, post=post, at=at) for phone in phones)
 
 
-def preferred(user: User, books: Books) -> Phone | None:
-    """Return the phone to which a sign-in's code goes: the default one, else the oldest; None where there is none."""
-    phones = [phone for phone in books.sms.phones(user.id) if phone.confirmed]
-    return next((phone for phone in phones if phone.is_default), phones[0] if phones else None)
-
-
 def shown(number: str) -> str:
     """Return a number as it may be shown: its last digits."""
-    return f"…{number[-_LAST_DIGITS:]}"
+    return f"…{sms_codes.ending(number)}"
 
 
 def too_soon(seconds: float) -> Refusal:
@@ -107,9 +100,7 @@ def is_right(code: str, kept: SentCode, user: User, post: Post) -> bool:
 
 
 def _digest(user: User, method_id: int, code: str, sent_at: float, post: Post) -> bytes:
-    """Bind a code to user, method and moment, so that no two digests of one code are alike."""
-    place = (str(user.id).encode(), str(method_id).encode(), sent_at.hex().encode())
-    return post.digests.digest("sms-code", *place, code.encode())
+    return post.digests.digest(sms_codes.PURPOSE, *sms_codes.bound(user.id, method_id, sent_at, code))
 
 
 def _span(seconds: float) -> str:

@@ -25,7 +25,7 @@ class NewSession:
     user_id: int
     stage: Stage
     how: str
-    """The reason of the verdict: `totp`, `backup-code`, `period`."""
+    """The reason of the verdict: `totp`, `sms`, `backup-code`, `period`."""
     granted_to: str = field(repr=False)
     """The password hash that it rests on: with another one it is over."""
     device: str

@@ -8,6 +8,7 @@ from radiusd_mfa.core.verdict import Reason
 _MEANINGS: Final[Mapping[str, str]] = {
     Reason.TOTP: "The password and the authenticator's code were right; that code is used up now.",
     Reason.BACKUP_CODE: "The password and the backup code were right; that code is used up now.",
+    Reason.SMS: "The password and the code that was sent by SMS were right; that code is used up now.",
     Reason.REPEAT: "The same text was accepted a moment ago, within the NAS entry's retry grace.",
     Reason.PERIOD: "The password was right, and a period of the team's policy lasts in which it suffices.",
     Reason.NOT_REQUIRED: "The password was right; nobody asks this role for a code there, and the user has none.",
@@ -17,6 +18,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     Reason.RECORD_DUE: "In a set-up: the first code was right; the backup codes are shown and must be written down.",
     Reason.SET_UP_DONE: "Password and first code were right, the backup codes are recorded: the new method counts now.",
     Reason.CODE_DUE: "The password was right; the code is asked for in a second step.",
+    Reason.SMS_SENT: "The password was right; a code was sent to the user's phone.",
+    Reason.SMS_NOT_NOW: "The password was right; no other code by SMS could be sent yet, and the last one may be good.",
     Reason.UNREADABLE: "What was sent can't be a sign-in: an empty password, or forbidden characters.",
     Reason.UNKNOWN_USER: "There is no such user.",
     Reason.DISABLED: "The user is disabled.",
@@ -38,6 +41,9 @@ _REMEDIES: Final[Mapping[str, str]] = {
     Reason.ENROL_LATER: "Let the user set one up in time: radiusd-mfa mfa enrol {user}",
     Reason.CODE_DUE: "The user types the code at the prompt; if none appears, the NAS can't show challenges: "
     "radiusd-mfa nas set {nas} --challenge off",
+    Reason.SMS_SENT: "The user types the code at the prompt, or signs in again with the code right after the password. "
+    "If none comes: radiusd-mfa outbox list",
+    Reason.SMS_NOT_NOW: "Codes are sent half a minute apart, and five an hour; the user takes the last one, or waits.",
     Reason.UNREADABLE: "Look at what the client sends: radiusd-mfa try {user} --nas {nas} shows the same sign-in as it "
     "should be.",
     Reason.UNKNOWN_USER: "Look for the name as it was meant, and for its realm: radiusd-mfa user list; "

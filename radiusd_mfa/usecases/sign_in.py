@@ -14,9 +14,10 @@ from radiusd_mfa.core.facts import Attempt, Facts, Nas, StoredBackupCode
 from radiusd_mfa.core.judge import Question, Right
 from radiusd_mfa.core.readings import Hypothesis
 from radiusd_mfa.core.set_up import Dialogue, Recording, Unhashed
-from radiusd_mfa.core.verdict import Outcome, Verdict
-from radiusd_mfa.usecases import set_up
-from radiusd_mfa.usecases.ports import Digests, IssuedChallenge, Settlement
+from radiusd_mfa.core.verdict import Outcome, SpendSms, Verdict
+from radiusd_mfa.usecases import set_up, sms_at_sign_in
+from radiusd_mfa.usecases.phone_codes import Post
+from radiusd_mfa.usecases.ports import Digests, Entropy, IssuedChallenge, Settlement
 
 STATE_DIGITS: Final = 32
 """A State is 128 bits as hexadecimal digits: ocserv takes it for a C string, and would cut it at an octet of zero."""
@@ -52,6 +53,8 @@ class SignIn:
 
     digests: Digests = field(repr=False)
     passwords: Passwords
+    entropy: Entropy = field(repr=False)
+    """What the codes are drawn from that are sent to phones."""
     challenge_lifetime: float = 120.0
 
     def text_digest(self, *, user: str, text: bytes, at_prompt: bool, state: bytes | None = None) -> bytes:
@@ -115,6 +118,8 @@ class SignIn:
         if verdict.outcome is Outcome.CHALLENGE and more is None and not verdict.settled_before:
             state = self.state_digest(self.state_for(attempt))
             challenge = IssuedChallenge(state, attempt.at + self.challenge_lifetime)
+        if verdict.sends is not None or isinstance(verdict.spend, SpendSms):
+            more = sms_at_sign_in.alongside(attempt, facts.user, verdict, Post(self.digests, self.entropy))
         return Settlement(attempt, facts, verdict, challenge, more)
 
     def _hashes(self, unhashed: Unhashed) -> tuple[str, ...]:

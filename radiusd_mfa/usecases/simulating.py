@@ -26,7 +26,7 @@ from radiusd_mfa.usecases.ports import Clock
 from radiusd_mfa.usecases.teams import no_team, permit_in
 
 DAY: Final = 86_400.0
-_RIGHT: Final = (Found.NOTHING, Found.TOTP, Found.BACKUP_CODE)
+_RIGHT: Final = (Found.NOTHING, Found.ASKED, Found.TOTP, Found.SMS, Found.BACKUP_CODE)
 
 
 class Fate(StrEnum):

@@ -13,7 +13,7 @@ from radiusd_mfa.usecases.codes import draw
 from radiusd_mfa.usecases.enrol import Confirmed, beyond_a_claim, codes_with, finish, hold, waiting_phones
 from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.people import changed, only_oneself
-from radiusd_mfa.usecases.phone_codes import Post, Sent, is_right, preferred, send, shown, too_soon, use
+from radiusd_mfa.usecases.phone_codes import Post, Sent, is_right, send, shown, too_soon, use
 from radiusd_mfa.usecases.plans import refuse_set_up
 from radiusd_mfa.usecases.ports import Clock
 from radiusd_mfa.usecases.sms_ports import Phone
@@ -103,24 +103,6 @@ def confirm(
 
     permit = only_oneself(actor)
     return changed("mfa-confirm", name, work, store=store, clock=clock, actor=actor, permit=permit)
-
-
-def send_to(
-    name: Username, *, post: Post, store: Administration, clock: Clock, actor: Actor | Claimant
-) -> Sent | Refusal:
-    """Send a code to a user's phone, the default one, for a sign-in or what else needs a current code.
-
-    Whoever has given no more than the password may have it sent: it goes to the owner.
-    """
-
-    def work(user: User, books: Books) -> Sent | Refusal:
-        phone = preferred(user, books)
-        if phone is None:
-            return Refusal(f"“{escaped(user.name)}” gets no codes by SMS.")
-        return send(user, phone, books, post=post, at=clock())
-
-    permit = only_oneself(actor)
-    return changed("mfa-send-code", name, work, store=store, clock=clock, actor=actor, permit=permit)
 
 
 def waits(name: Username, *, store: Administration) -> bool:

@@ -71,10 +71,10 @@ class SmsCodes(Protocol):
         """Return the code that was sent last; None if it was used."""
         ...
 
-    def use(self, user_id: int, code: SentCode, *, at: float) -> bool:
-        """Use a code up; False if it was used, replaced, or has expired."""
+    def use(self, user_id: int, digest: bytes, *, at: float) -> bool:
+        """Use the code with this digest up; False if it was used, replaced, or has expired."""
         ...
 
-    def used(self, method_id: int, at: float) -> None:
-        """Take down when a phone's code was used."""
+    def used(self, method_id: int, at: float) -> bool:
+        """Take down when a phone's code was used; False if the phone is gone."""
         ...

@@ -43,7 +43,7 @@ class Site:
 
     @property
     def door(self) -> Door:
-        sign_in = SignIn(self.world.keys, CheapPasswords())
+        sign_in = SignIn(self.world.keys, CheapPasswords(), os.urandom)
         return Door("cli", sign_in, self.world.sign_in_store(), self.clock, os.urandom)
 
     def old_code(self) -> str:

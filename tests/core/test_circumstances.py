@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radiusd_mfa.core.circumstances import Circumstances, CircumstancesProblem, Place, Seen, read, recorded
+from radiusd_mfa.core.circumstances import Circumstances, CircumstancesProblem, Phone, Place, Seen, read, recorded
 from radiusd_mfa.core.facts import Facts, Membership, MethodKind, Nas, TeamRules
 from radiusd_mfa.core.verdict import Found, Reason
 from radiusd_mfa.core.verification import Verification
@@ -53,6 +53,7 @@ CIRCUMSTANCES: Final = WEIGHED.flatmap(
         device=SEEN,
         latest=SEEN,
         set_up=st.booleans(),
+        phone=st.none() | st.builds(Phone, st.booleans(), st.booleans()),
     )
 )
 NOT_WRITTEN: Final = (
@@ -61,8 +62,12 @@ NOT_WRITTEN: Final = (
     *('{"at":1,"surface":"vpn","found":"key"}', '{"at":1,"surface":"vpn","found":"totp","apart":"repeat"}'),
     *('{"at":NaN,"surface":"vpn","found":"totp"}', '{"at":1,"surface":"vpn","found":"totp","latest":[1]}'),
     '{"at":1,"surface":"vpn","found":"totp","latest":[Infinity,true]}',
+    '{"at":1,"surface":"vpn","found":"sms","phone":[true]}',
     *('{"at":1,"surface":"vpn","found":"totp","kinds":["key"]}', '{"at":1,"surface":"vpn","found":"totp","kinds":1}'),
-    *('{"at":1,"surface":"vpn","found":"totp","places":[[1,"a"]]}', '{"at":1,"surface":"vpn","found":[]}'),
+    *(
+        '{"at":1,"surface":"vpn","found":"totp","places":[[1,"a"]]}',
+        '{"at":1,"surface":"vpn","found":[]}',
+    ),
 )
 FACTS: Final = Facts(
     user=replace(ALICE, enrolled_before=True),

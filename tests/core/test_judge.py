@@ -87,7 +87,7 @@ TYPED: Final = {
     "control character": PASSWORD + "\x1b" + code(),
 }
 R: Final = Reason
-Row = tuple[Outcome, Reason, Mark, SpendStep | SpendBackupCode | None]
+Row = tuple[Outcome, Reason, Mark, object]
 
 
 def reject(reason: Reason, mark: Mark = Mark.REFUND) -> Row:

@@ -27,13 +27,17 @@ from sqlalchemy import delete, insert, select, update
 from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.facts import Attempt, Nas
 from radiusd_mfa.core.judge import RETRANSMITTED_FOR
+from radiusd_mfa.core.sms_codes import LIFETIME
 from radiusd_mfa.core.totp import step_at
-from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendStep, Verdict
+from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendSms, SpendStep, Verdict
 from radiusd_mfa.passwords.local import make_hash
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.outbox_queue import OutboxQueue
+from radiusd_mfa.usecases.outbox_ports import Channel
 from radiusd_mfa.usecases.ports import Settlement
 from tests.support.attempts import Desk
+from tests.support.phones import add_phone
 from tests.support.world import CHEAP, TestUser, World
 
 START = 1_800_000_000.0
@@ -62,7 +66,11 @@ class CodeConsumption(RuleBasedStateMachine):
         self.generation = 1
         self.sent: list[Sent] = []
         self.in_flight: list[tuple[int, Settlement]] = []
-        self.spent: set[SpendStep | SpendBackupCode] = set()
+        self.spent: set[SpendStep | SpendBackupCode | SpendSms] = set()
+        self.texts: list[str] = []
+        """All codes that were ever sent to the user's phone."""
+        self.good: tuple[str, float] | None = None
+        """The one that is good now, and when it was asked for."""
         self.told: dict[bytes, tuple[float, Outcome]] = {}
         self.watermarks: dict[int, int] = {}
 
@@ -70,6 +78,7 @@ class CodeConsumption(RuleBasedStateMachine):
     def enrol_a_user(self) -> None:
         self.user = self.world.user(f"user{next(_names)}", codes=CODES)
         self.codes = {1: list(self.user.backup_codes)}
+        add_phone(self.world, self.user)
 
     # What clients do.
 
@@ -98,6 +107,16 @@ class CodeConsumption(RuleBasedStateMachine):
     def type_a_backup_code(self, node: int, index: int, data: st.DataObject, finish: bool) -> None:
         generation = data.draw(st.sampled_from(sorted(self.codes)))
         self.type(node, f"{self.user.password}{self.codes[generation][index].shown}".encode(), finish=finish)
+
+    @rule(node=NODES, finish=st.booleans())
+    def have_a_code_sent(self, node: int, finish: bool) -> None:
+        self.type(node, self.user.password.encode(), finish=finish)
+
+    @precondition(lambda self: self.texts)
+    @rule(node=NODES, back=st.integers(1, 3), finish=st.booleans())
+    def type_a_code_that_was_sent(self, node: int, back: int, finish: bool) -> None:
+        code = self.texts[-min(back, len(self.texts))]
+        self.type(node, f"{self.user.password}{code}".encode(), finish=finish)
 
     @precondition(lambda self: self.sent)
     @rule(node=NODES, data=st.data(), new=st.booleans(), finish=st.booleans())
@@ -181,6 +200,8 @@ class CodeConsumption(RuleBasedStateMachine):
         moved = update(schema.methods).where(schema.methods.c.user_id == fresh.id).values(user_id=self.user.id)
         self.world.execute(moved)
         self.user = replace(self.user, method_id=fresh.method_id, seed=fresh.seed)
+        add_phone(self.world, self.user)
+        self.good = None
 
     # What must come of it.
 
@@ -204,6 +225,8 @@ class CodeConsumption(RuleBasedStateMachine):
             assert verdict.outcome is (outcome if in_time else Outcome.REJECT)  # I6
             return
         self.told[attempt.request] = (attempt.at, verdict.outcome)
+        if verdict.sends is not None:
+            self.good = self.delivered(), attempt.at
         if verdict.outcome is not Outcome.ACCEPT:
             return
         assert verdict.spend is not None
@@ -211,10 +234,18 @@ class CodeConsumption(RuleBasedStateMachine):
         self.spent.add(verdict.spend)
         self.was_valid(attempt, verdict.spend)
 
-    def was_valid(self, attempt: Attempt, spend: SpendStep | SpendBackupCode) -> None:
+    def was_valid(self, attempt: Attempt, spend: SpendStep | SpendBackupCode | SpendSms) -> None:
         if isinstance(spend, SpendStep):
             assert spend.method_id == self.user.method_id
             assert abs(spend.step - step_at(attempt.at, 30)) <= 1
+            return
+        if isinstance(spend, SpendSms):
+            assert self.good is not None
+            code, sent_at = self.good
+            (typed,) = [sent.typed for sent in self.sent if sent.request == attempt.request]
+            assert typed == f"{self.user.password}{code}".encode()
+            assert attempt.at < sent_at + LIFETIME
+            self.good = None
             return
         row = self.row(select(schema.backup_codes).where(schema.backup_codes.c.id == spend.code_id))
         assert row.generation == self.generation  # I8
@@ -229,6 +260,26 @@ class CodeConsumption(RuleBasedStateMachine):
         assert (settlement.verdict.outcome, settlement.verdict.reason) == (Outcome.ACCEPT, Reason.TOTP)
         self.settle(node, [settlement])
         assert self.told[sent.request][1] is Outcome.ACCEPT
+
+    @precondition(lambda self: not self.in_flight)
+    @rule(node=NODES)
+    def a_code_that_was_sent_is_accepted(self, node: int) -> None:
+        self.now += 3_600.0  # as many as have been sent
+        self.type(node, self.user.password.encode(), finish=True)
+        assert self.good is not None
+        self.type(1 - node, f"{self.user.password}{self.texts[-1]}".encode(), finish=True)
+        assert self.told[self.sent[-1].request][1] is Outcome.ACCEPT
+        assert self.good is None
+
+    def delivered(self) -> str:
+        """Take the message that was written with a verdict, which is the only one, and return its code."""
+        queue = OutboxQueue(self.world.database, self.world.keys)
+        claimed = queue.claim([Channel.SMS], now=self.now, until=self.now + 60)
+        assert claimed is not None
+        assert claimed.values is not None
+        queue.sent(claimed, at=self.now)
+        self.texts.append(str(claimed.values["code"]))
+        return self.texts[-1]
 
     def row(self, statement: Any) -> Any:
         with self.world.database.reading() as connection:

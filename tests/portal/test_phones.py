@@ -94,7 +94,7 @@ def test_a_phone_is_not_added_with_a_password_alone(world: World, browser: Brows
 def test_where_there_is_no_phone_none_is_sent_a_code(world: World, browser: Browser) -> None:
     world.enrolled()
     browser.sign_in()
-    assert "Send a code to my phone" not in browser.text
+    assert "Send a code by SMS" not in browser.text
     assert browser.send("/sign-in/send").status_code == 422
     assert sent(world) == []
 

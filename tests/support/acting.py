@@ -35,7 +35,7 @@ class Colleague:
         self.world.clock.now += 30
         return self.world.code(self.made).encode()
 
-    def prove(self, code: bytes | None = None, password: bytes = PASSWORD) -> Person | Refusal:
+    def prove(self, code: bytes | None = None, password: bytes = PASSWORD) -> Person | acting.Texted | Refusal:
         given = Given(self.name, password, self.new_code() if code is None else code)
         return acting.prove(given, door=self.world.app.door("cli"))
 

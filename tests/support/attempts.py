@@ -24,7 +24,7 @@ class Desk:
 
     @property
     def sign_in(self) -> SignIn:
-        return SignIn(self.world.keys, CheapPasswords())
+        return SignIn(self.world.keys, CheapPasswords(), os.urandom)
 
     def attempt(
         self,

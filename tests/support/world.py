@@ -367,7 +367,7 @@ class World:
             Config(**values),
             wrap(SignIns(database, self.keys)),
             NasTableReader(database, self.keys),
-            SignIn(self.keys, CheapPasswords(), values["challenge_lifetime"]),
+            SignIn(self.keys, CheapPasswords(), os.urandom, values["challenge_lifetime"]),
             DICTIONARY.kind,
             lambda text: encode_profile(text, DICTIONARY),
             note=SightingTable(self.database).add,

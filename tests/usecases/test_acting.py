@@ -40,7 +40,7 @@ def test_both_may_be_typed_as_one_text(world: World) -> None:
     assert isinstance(acting.prove(together, door=world.app.door("cli")), Person)
 
 
-Attempt = Callable[[Colleague], Person | Refusal]
+Attempt = Callable[[Colleague], Person | acting.Texted | Refusal]
 PROVE_NOTHING: dict[str, tuple[Attempt, str]] = {
     "wrong password": (lambda alice: alice.prove(password=b"correct hors"), "wrong-password"),
     "wrong code": (lambda alice: alice.prove(_wrong(alice.new_code())), "wrong-code"),

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,11 +18,15 @@ from radiusd_mfa.store import schema
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.nas_table import NasTableReader
+from radiusd_mfa.store.outbox_queue import OutboxQueue
 from radiusd_mfa.usecases import explain
+from radiusd_mfa.usecases.acting import apart
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.explain import Explained, Prospect
+from radiusd_mfa.usecases.outbox_ports import Channel
 from radiusd_mfa.usecases.ports import StoreFault
 from tests.support.attempts import Desk
+from tests.support.phones import add_phone
 from tests.support.world import TestUser, World
 
 POLICIES: Final = (
@@ -93,18 +97,24 @@ def _people(world: World, chance: random.Random) -> Sequence[TestUser]:
             enrolled_before=chance.random() < 0.2,
             codes=3 * chance.randrange(2),
         )
+        if chance.random() < 0.3:
+            add_phone(world, user, is_default=chance.random() < 0.5)
         for team_id in chance.sample(teams, chance.choice([0, 1, 1, 1, 2, 3])):
             world.member(user, team_id, chance.choice(["owner", "admin", "member"]))
         people.append(user)
     return people
 
 
-def _typed(user: TestUser, chance: random.Random, at: float) -> bytes:
+def _typed(user: TestUser, chance: random.Random, at: float, sent: Mapping[str, str]) -> bytes:
     code = user.code(at=at) if user.method_id else "123456"
     texts = ["", code, code, code, "000000", "wrong"]
+    if user.name in sent:
+        texts += [sent[user.name]] * 12
     if user.backup_codes:
         texts.append(str(chance.choice(user.backup_codes).canonical))
     password = user.password if chance.random() < 0.9 else "nonsense"
+    if chance.random() < 0.1:
+        return apart(password.encode(), b"sms")
     return (password + chance.choice(texts)).encode()
 
 
@@ -119,22 +129,37 @@ def _nases(world: World) -> Sequence[Nas]:
     return made
 
 
+def _delivered(world: World, at: float) -> str:
+    queue = OutboxQueue(world.database, world.keys)
+    claimed = queue.claim([Channel.SMS], now=at, until=at + 60)
+    assert claimed is not None
+    assert claimed.values is not None
+    queue.sent(claimed, at=at)
+    return str(claimed.values["code"])
+
+
 def test_of_a_thousand_random_sign_ins_each_is_explained_by_the_verdict_that_was_sent(desk: Desk) -> None:
     chance = random.Random(20261122)  # one seed: whatever fails, fails again
     people, nases = _people(desk.world, chance), _nases(desk.world)
     now, reasons = time.time() - SIGN_INS * 600, set()
+    sent: dict[str, str] = {}
+    user = people[0]
     for _ in range(SIGN_INS):
-        now += chance.choice([31, 600, 5_000])
-        user, nas = chance.choice(people), chance.choice(nases)
+        now += chance.choice([5, 5, 5, 31, 600, 5_000])
+        # Mostly the one of before: within the minutes for which a code by SMS is good.
+        user, nas = chance.choice([user, user, user, chance.choice(people)]), chance.choice(nases)
         device = chance.choice(["", "02-00-00-00-00-01", "02-00-00-00-00-02"])
-        attempt = desk.attempt(user, _typed(user, chance, now), at=now, nas=nas, device=device)
+        attempt = desk.attempt(user, _typed(user, chance, now, sent), at=now, nas=nas, device=device)
         verdict, audit_id = _signed_in(desk, attempt)
         found = _row(desk.world, audit_id)
         assert found.entry.user == user.name
         assert found.replayed == (verdict.outcome, verdict.reason), found
         assert found.agrees
         reasons.add(verdict.reason)
-    assert len(reasons) >= 11, reasons  # all that such sign-ins can end with were among them
+        if verdict.sends is not None:
+            sent[user.name] = _delivered(desk.world, now)
+    assert {Reason.SMS, Reason.SMS_SENT} <= reasons
+    assert len(reasons) >= 13, reasons  # all that such sign-ins can end with were among them
 
 
 # What it says

@@ -1,5 +1,6 @@
 """The steps of a sign-in without a database: which hashes are asked, and what goes into the settlement."""
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -59,7 +60,7 @@ def passwords() -> CountingPasswords:
 
 @pytest.fixture
 def sign_in(keys: KeyRing, passwords: CountingPasswords) -> SignIn:
-    return SignIn(keys, passwords)
+    return SignIn(keys, passwords, os.urandom)
 
 
 def attempt(text: bytes, *, otp_only: bool = False, state: bytes | None = None, challenge: bool = False) -> Attempt:
@@ -193,7 +194,7 @@ def test_a_state_says_nothing_of_its_request_and_is_the_same_on_every_node(sign_
     state = sign_in.state_for(made)
     assert len(state) == 32
     assert state.isalnum()  # ocserv takes it for a C string: an octet of zero would end it
-    assert state == SignIn(keys, CountingPasswords()).state_for(made)
+    assert state == SignIn(keys, CountingPasswords(), os.urandom).state_for(made)
     assert state != sign_in.state_for(other)
     assert made.request not in state
     assert sign_in.state_digest(state) != state
@@ -205,7 +206,7 @@ def test_a_text_is_known_again_only_for_the_same_user_at_the_same_prompt(sign_in
     assert known == sign_in.text_digest(user="alice", text=b"492039", at_prompt=True)
     assert known != sign_in.text_digest(user="alice", text=b"492039", at_prompt=False)
     assert known != sign_in.text_digest(user="bob", text=b"492039", at_prompt=True)
-    assert known != SignIn(KeyRing([("other", bytes(32))]), CountingPasswords()).text_digest(
+    assert known != SignIn(KeyRing([("other", bytes(32))]), CountingPasswords(), os.urandom).text_digest(
         user="alice", text=b"492039", at_prompt=True
     )
 

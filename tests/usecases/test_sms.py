@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.sms_codes import LIFETIME, PAUSE
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import codes, enrol, phone_codes, sms
+from radiusd_mfa.usecases import acting, codes, enrol, phone_codes, sms
+from radiusd_mfa.usecases.acting import NOBODY, Given, Texted
 from radiusd_mfa.usecases.actors import Claimant, Person
 from radiusd_mfa.usecases.admin_ports import MethodSummary
 from radiusd_mfa.usecases.books import Books
@@ -17,11 +18,11 @@ from radiusd_mfa.usecases.codes import CodeSet
 from radiusd_mfa.usecases.enrol import Confirmed
 from radiusd_mfa.usecases.outbox_ports import Channel
 from radiusd_mfa.usecases.phone_codes import Sent
-from radiusd_mfa.usecases.sms_ports import Phone
 from tests.support.administered import Refuses, World
 from tests.support.posted import person_of, posted
 
 NUMBER = "+4915112345678"
+PASSWORD = b"correct horse"
 
 
 def start(world: World, user: Username, number: str | None = NUMBER, replaces: int | None = None) -> Sent | Refusal:
@@ -63,8 +64,7 @@ def in_books(world: World, user: Username, code: str) -> bool:
 def send(world: World, user: Username) -> Sent | Refusal:
     def work(books: Books) -> Sent | Refusal:
         person = person_of(user, books)
-        phone = phone_codes.preferred(person, books)
-        assert phone is not None
+        (phone,) = books.sms.phones(person.id)
         return phone_codes.send(person, phone, books, post=world.app.post, at=world.clock())
 
     return world.app.administration.change(work)
@@ -262,16 +262,33 @@ def test_the_codes_may_have_to_be_recorded_first(world: World) -> None:
     assert _methods(world, user)[0].confirmed
 
 
-def test_a_code_is_sent_to_whoever_has_given_a_password_and_to_nobody_else(world: World, refuses: Refuses) -> None:
+def ask(world: World, user: Username, password: bytes = PASSWORD, code: bytes = b"sms") -> object:
+    return acting.prove(Given(user, password, code), door=world.app.door("cli"))
+
+
+def test_a_code_is_sent_to_whoever_has_given_a_password_and_to_nobody_else(world: World) -> None:
     user, other = with_phone(world), world.user("bob")
-    needs = {**world.needs, "post": world.app.post}
-    refuses(sms.send_to(user, actor=Person(world.user_id(other), "bob"), **needs), "may do this only for")
-    refuses(sms.send_to(other, actor=Person(world.user_id(other), "bob"), **needs), "gets no codes by SMS")
-    person = world.app.administration.view(lambda books: person_of(user, books))
-    claimant = Claimant(person.id, person.name, person.password_hash or "")
-    assert isinstance(sms.send_to(user, actor=claimant, **needs), Sent)
-    refuses(sms.send_to(user, actor=claimant, **needs), "can be sent in")
-    assert in_books(world, user, delivered(world))
+    assert ask(world, user, b"another one") is NOBODY
+    assert ask(world, other) is NOBODY
+    assert posted(world.app) == []
+    world.clock.now += 1  # the delay after a wrong password
+    assert ask(world, user) == Texted("A code was sent to your phone ending in 678.", sent=True)
+    again = ask(world, user)
+    assert isinstance(again, Texted)
+    assert not again.sent
+    assert isinstance(ask(world, user, code=delivered(world).encode()), Person)
+
+
+def test_the_password_alone_is_enough_to_be_sent_one_where_that_is_preferred(world: World) -> None:
+    user = with_phone(world)
+    assert isinstance(ask(world, user, code=b""), Texted)
+    assert isinstance(ask(world, user, code=delivered(world).encode()), Person)
+
+
+def test_to_prove_the_password_alone_sends_nothing(world: World) -> None:
+    user = with_phone(world)
+    assert isinstance(acting.prove_password(Given(user, PASSWORD), door=world.app.door("pages")), Claimant)
+    assert posted(world.app) == []
 
 
 def test_a_code_by_sms_is_a_current_code_for_new_backup_codes(world: World, refuses: Refuses) -> None:
@@ -290,10 +307,10 @@ def test_the_default_phone_is_the_one_that_is_asked(world: World) -> None:
     [claimed] = posted(world.app)
     assert claimed.values is not None
     assert isinstance(confirm(world, user, str(claimed.values["code"])), Confirmed)
-    assert _preferred(world, user).number == NUMBER
+    assert _asked(world, user) == NUMBER
     second = _methods(world, user)[1]
     world.app.administration.change(lambda books: books.methods.make_default(person_of(user, books).id, second.id))
-    assert _preferred(world, user).number == "+4915100000000"
+    assert _asked(world, user) == "+4915100000000"
 
 
 def test_no_code_is_in_clear_in_the_database_or_in_the_audit_log(world: World) -> None:
@@ -317,7 +334,9 @@ def _methods(world: World, user: Username) -> Sequence[MethodSummary]:
     return shown.methods
 
 
-def _preferred(world: World, user: Username) -> Phone:
-    phone = world.app.administration.view(lambda books: phone_codes.preferred(person_of(user, books), books))
-    assert phone is not None
-    return phone
+def _asked(world: World, user: Username) -> str:
+    """Return the number to which a code goes that is asked for now."""
+    world.clock.now += PAUSE
+    assert isinstance(ask(world, user), Texted)
+    [claimed] = posted(world.app)
+    return claimed.recipient

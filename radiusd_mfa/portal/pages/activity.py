@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from radiusd_mfa.portal.pages.sign_in import refused
-from radiusd_mfa.portal.proof import claimed, needs_code, undecided
+from radiusd_mfa.portal.proof import asks, claimed, needs_code, undecided
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import removal
@@ -87,11 +87,11 @@ async def _forgotten(visit: Visit) -> Response:
 
 
 async def _ask(visit: Visit) -> Response:
-    return _not_me_page(visit, "")
+    return await _not_me_page(visit, "")
 
 
-def _not_me_page(visit: Visit, problem: str, status: int = 200) -> Response:
-    return visit.render("not_me.html", status, needs_code=needs_code(visit), problem=problem)
+async def _not_me_page(visit: Visit, problem: str, status: int = 200) -> Response:
+    return visit.render("not_me.html", status, problem=problem, **await asks(visit))
 
 
 async def _not_me(visit: Visit) -> Response:
@@ -100,7 +100,7 @@ async def _not_me(visit: Visit) -> Response:
         return await _forgotten(visit)
     refusal = await _unsure(visit)
     if refusal is not None:
-        return _not_me_page(visit, refusal.sentence, 422)
+        return await _not_me_page(visit, refusal.sentence, 422)
     app = visit.site.app
     done = await visit.run(removal.revoke, visit.name, store=visit.books, clock=app.clock, actor=visit.person)
     visit.granted(done, back="/activity")

@@ -7,7 +7,7 @@ from radiusd_mfa.core.policy import ROLES, SURFACES
 from radiusd_mfa.core.policy_words import difference, moment, sentences
 from radiusd_mfa.portal.pages.teams import page_of
 from radiusd_mfa.portal.presets import EVERYONE, NOBODY, all_presets
-from radiusd_mfa.portal.proof import needs_code, undecided
+from radiusd_mfa.portal.proof import asks, undecided
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit, for_people
 from radiusd_mfa.usecases import policies
@@ -84,7 +84,7 @@ async def _plan_page(visit: Visit, name: str, problem: str, status: int = 200) -
         effects=[(effect, _told(effect, planned)) for effect in planned.effects],
         objections=[for_people(each) for each in planned.objections],
         problem=problem,
-        needs_code=needs_code(visit),
+        **await asks(visit),
     )
 
 

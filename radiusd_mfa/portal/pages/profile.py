@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from radiusd_mfa.portal.pages.set_up import show_new_codes, show_seed
 from radiusd_mfa.portal.pages.sign_in import refused
-from radiusd_mfa.portal.proof import claimed, needs_code, undecided, unproved
+from radiusd_mfa.portal.proof import asks, claimed, needs_code, undecided, unproved
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import codes, naming, removal, reset
@@ -82,7 +82,8 @@ async def _show_method(visit: Visit) -> Response:
 async def _method_page(visit: Visit, problem: str, status: int = 200) -> Response:
     method = await _method(visit)
     everything = await looked(visit)
-    return visit.render("method.html", status, method=method, own=everything, problem=problem)
+    asked = await asks(visit, always=True)
+    return visit.render("method.html", status, method=method, own=everything, problem=problem, **asked)
 
 
 async def _rename(visit: Visit) -> Response:
@@ -156,7 +157,8 @@ async def _ask_codes(visit: Visit) -> Response:
 
 
 async def _codes_page(visit: Visit, problem: str, status: int = 200) -> Response:
-    return visit.render("codes.html", status, own=await looked(visit), problem=problem)
+    asked = await asks(visit, always=True)
+    return visit.render("codes.html", status, own=await looked(visit), problem=problem, **asked)
 
 
 async def _make_codes(visit: Visit) -> Response:

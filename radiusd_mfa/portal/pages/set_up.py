@@ -14,6 +14,7 @@ from starlette.routing import Route
 from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.verdict import Reason
 from radiusd_mfa.portal.drawing import grouped_secret, qr_svg
+from radiusd_mfa.portal.pages.sign_in import has_phone
 from radiusd_mfa.portal.proof import unproved
 from radiusd_mfa.portal.routing import MAY_SET_UP, get, post
 from radiusd_mfa.portal.visit import Visit, for_people
@@ -29,7 +30,7 @@ FROM_LINK: Final = "link"
 """How a session began that a mailed link has opened."""
 _FRESH: Final = 600.0
 """Seconds after a sign-in with a code in which no other one is asked for to add a method."""
-_WITH_A_CODE: Final = (Reason.TOTP.value, Reason.BACKUP_CODE.value)
+_WITH_A_CODE: Final = (Reason.TOTP.value, Reason.SMS.value, Reason.BACKUP_CODE.value)
 
 
 def routes() -> list[Route]:
@@ -80,12 +81,14 @@ async def _explain(visit: Visit) -> Response:
 async def explained(visit: Visit, problem: str, status: int = 200) -> Response:
     """Return the page that says what is to come."""
     overview = await _overview(visit)
+    needs_code = _needs_code(visit, overview)
     return visit.render(
         "set_up.html",
         status,
         problem=problem,
         others=[method for method in overview.methods if method.confirmed],
-        needs_code=_needs_code(visit, overview),
+        needs_code=needs_code,
+        texts=needs_code and await has_phone(visit),
         by_link=visit.who.row.how == FROM_LINK,
         by_sms=await _offers_sms(visit),
     )

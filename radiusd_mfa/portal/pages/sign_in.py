@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -91,7 +91,9 @@ async def begin(visit: Visit, entered: Entered) -> Response:
     """Open a session for somebody who has proved something, with a secret that nobody has seen before."""
     stage = _STAGES[entered.next]
     proved = Proved(entered.user_id, stage, entered.how.value, entered.granted_to, visit.device)
-    carries = {"enrol_by": entered.enrol_by} if entered.enrol_by else None
+    carries: dict[str, Any] = {"enrol_by": entered.enrol_by} if entered.enrol_by else {}
+    if entered.texted is not None:
+        carries["texted"] = entered.texted.sentence
     visit.session = await visit.run(visit.sessions.begin, proved, visit.session, carries)
     return visit.go(home(visit))
 
@@ -102,10 +104,12 @@ async def _ask_code(visit: Visit) -> Response:
 
 async def code_page(visit: Visit, problem: str, *, said: str = "", status: int = 200) -> Response:
     """Return the page that asks for the code, with a button that sends one where there is a phone."""
-    return visit.render("code.html", status, problem=problem, said=said, has_phone=await _has_phone(visit))
+    texted = visit.who.carries.get("texted", "")
+    return visit.render("code.html", status, problem=problem, said=said or texted, has_phone=await has_phone(visit))
 
 
-async def _has_phone(visit: Visit) -> bool:
+async def has_phone(visit: Visit) -> bool:
+    """Whether a code can be sent to whoever this is."""
     found = await visit.run(own, visit.name, store=visit.site.app.administration)
     return not isinstance(found, Refusal) and any(method.kind == MethodKind.SMS for method in found.methods)
 

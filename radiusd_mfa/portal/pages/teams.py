@@ -1,10 +1,13 @@
 """The teams of owners and administrators: who has a second factor, reset a member, take one's second factor away."""
 
+from functools import partial
+from typing import Final
+
 from starlette.responses import Response
 from starlette.routing import Route
 
 from radiusd_mfa.core.names import NameProblem, Username, escaped
-from radiusd_mfa.portal.proof import needs_code, undecided
+from radiusd_mfa.portal.proof import asks, undecided
 from radiusd_mfa.portal.routing import SIGNED_IN, get, post
 from radiusd_mfa.portal.visit import Visit
 from radiusd_mfa.usecases import removal, reset, team_pages
@@ -12,6 +15,8 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.permissions import Permission
 from radiusd_mfa.usecases.team_pages import Mine, Seen, TeamPage
 
+_RESET: Final = "member_reset.html"
+_DISABLE: Final = "member_disable.html"
 _OWN = Refusal(
     "This is yourself: your own second factor is looked after on your own page, where a current code is asked for."
 )
@@ -23,9 +28,9 @@ def routes() -> list[Route]:
     return [
         get("/teams", _list, seen_by=SIGNED_IN),
         get("/teams/{team}", _show, seen_by=SIGNED_IN),
-        get(f"{member}/reset", _ask_reset, seen_by=SIGNED_IN),
+        get(f"{member}/reset", partial(_member_page, template=_RESET), seen_by=SIGNED_IN),
         post(f"{member}/reset", _reset, seen_by=SIGNED_IN),
-        get(f"{member}/disable", _ask_disable, seen_by=SIGNED_IN),
+        get(f"{member}/disable", partial(_member_page, template=_DISABLE), seen_by=SIGNED_IN),
         post(f"{member}/disable", _disable, seen_by=SIGNED_IN),
     ]
 
@@ -75,16 +80,11 @@ def _name(seen: Seen, visit: Visit) -> Username:
         visit.instead(visit.refuse(Refusal(str(problem)), back="/teams"))
 
 
-async def _ask_reset(visit: Visit) -> Response:
-    return await _reset_page(visit, "")
-
-
-async def _reset_page(visit: Visit, problem: str, status: int = 200) -> Response:
+async def _member_page(visit: Visit, template: str, problem: str = "", status: int = 200) -> Response:
+    """Ask about what is to be done to one member."""
     page = await page_of(visit)
     seen = await _member(visit, page)
-    return visit.render(
-        "member_reset.html", status, page=page, seen=seen, problem=problem, needs_code=needs_code(visit)
-    )
+    return visit.render(template, status, page=page, seen=seen, problem=problem, **await asks(visit))
 
 
 async def _reset(visit: Visit) -> Response:
@@ -93,7 +93,7 @@ async def _reset(visit: Visit) -> Response:
     name = _name(await _member(visit, page), visit)
     refusal = await undecided(visit)
     if refusal is not None:
-        return await _reset_page(visit, refusal.sentence, 422)
+        return await _member_page(visit, _RESET, refusal.sentence, 422)
     app, back = visit.site.app, f"/teams/{page.team.name}"
     made = await visit.run(
         reset.invite,
@@ -115,27 +115,15 @@ async def _reset(visit: Visit) -> Response:
     return visit.render("message.html", title="A mail is on its way", sentence=sentence, back=back)
 
 
-async def _ask_disable(visit: Visit) -> Response:
-    return await _disable_page(visit, "")
-
-
-async def _disable_page(visit: Visit, problem: str, status: int = 200) -> Response:
-    page = await page_of(visit)
-    seen = await _member(visit, page)
-    return visit.render(
-        "member_disable.html", status, page=page, seen=seen, problem=problem, needs_code=needs_code(visit)
-    )
-
-
 async def _disable(visit: Visit) -> Response:
     """Take a member's second factor away, after it was confirmed that this is meant (X4)."""
     page = await page_of(visit)
     name = _name(await _member(visit, page), visit)
     if visit.form.get("sure") != "yes":
-        return await _disable_page(visit, "Please confirm that this is meant.", 422)
+        return await _member_page(visit, _DISABLE, "Please confirm that this is meant.", 422)
     refusal = await undecided(visit)
     if refusal is not None:
-        return await _disable_page(visit, refusal.sentence, 422)
+        return await _member_page(visit, _DISABLE, refusal.sentence, 422)
     app, back = visit.site.app, f"/teams/{page.team.name}"
     done = await visit.run(removal.disable, name, store=app.administration, clock=app.clock, actor=visit.person)
     visit.granted(done, back=back)
