@@ -26,6 +26,7 @@ PLACES: Final = {
         "policy": "policy:policy",
         "profile": "profile:profile",
         "try": "try_:try_",
+        "sessions": "sessions:sessions",
         "explain": "explain:explain",
         "outbox": "outbox:outbox",
         "top": "top:top",

@@ -1,21 +1,25 @@
 """`radiusd-mfa mfa reset`, `redeem`, `disable` and `revoke`: how a second factor gives way to another, or goes."""
 
-import sys
+from collections.abc import Sequence
 from typing import Final
 
 import click
 
 from radiusd_mfa.app import App
-from radiusd_mfa.cli import reading
+from radiusd_mfa.cli import reading, sessions
+from radiusd_mfa.cli.asking import confirmed
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.mfa_shown import LABEL_OPTION, METHOD_OPTION, emit_enrolment
 from radiusd_mfa.cli.output import emit, say, timestamp
 from radiusd_mfa.cli.parameters import USER
-from radiusd_mfa.cli.session import Session, granted, with_session
+from radiusd_mfa.cli.session import REFUSED, Session, granted, with_session
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.usecases import removal, reset
 from radiusd_mfa.usecases.removal import Removed
 from radiusd_mfa.usecases.reset import Invitation
+from radiusd_mfa.usecases.sessions import Scope, Told
+
+_A_DAY: Final = 86_400.0
 
 
 @click.command(
@@ -90,7 +94,7 @@ def disable(session: Session, user: Username, yes: bool) -> None:
         actor = session.actor_or_claimant(app, alone=removal.password_suffices(user, store=app.administration))
     else:
         actor = session.actor(app)
-    _confirmed(yes, f"Take the second factor of {escaped(user.text)} away?")
+    confirmed(yes, f"Take the second factor of {escaped(user.text)} away?")
     gone = granted(removal.disable(user, store=app.administration, clock=app.clock, actor=actor))
     _emit_removed(session, gone)
 
@@ -99,13 +103,23 @@ def disable(session: Session, user: Username, yes: bool) -> None:
 @click.argument("user", type=USER)
 @METHOD_OPTION
 @click.option("--now", is_flag=True, required=True, help="Yes, at this moment: nothing has to be confirmed first.")
+@click.option("--disconnect", is_flag=True, help="Tell the NASes of the last 24 hours to end the sessions, too.")
 @with_session
-def revoke(session: Session, user: Username, method: int | None, now: bool) -> None:  # noqa: ARG001 - has been said
+def revoke(
+    session: Session,
+    user: Username,
+    method: int | None,
+    now: bool,  # noqa: ARG001 - has been said
+    disconnect: bool,
+) -> None:
     """End a stolen phone at once: the authenticator, backup codes, periods and open challenges."""
     app = session.open()
     actor = session.actor(app)
     gone = granted(removal.revoke(user, method, store=app.administration, clock=app.clock, actor=actor))
-    _emit_removed(session, gone)
+    told = sessions.cut(app, user, Scope(app.clock() - _A_DAY), actor=actor) if disconnect else None
+    _emit_removed(session, gone, told)
+    if told and not all(each.done for each in told):
+        click.get_current_context().exit(REFUSED)
 
 
 COMMANDS: Final = (reset_, redeem, disable, revoke)
@@ -155,22 +169,18 @@ def _show_invitation(made: Invitation, link: str | None) -> None:
     say("What is set up now works until the new authenticator is confirmed.")
 
 
-def _confirmed(yes: bool, question: str) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask at; give --yes.")
-    click.confirm(question, abort=True, err=True)
-
-
-def _emit_removed(session: Session, gone: Removed) -> None:
+def _emit_removed(session: Session, gone: Removed, told: Sequence[Told] | None = None) -> None:
     document = {"user": gone.user, "removed": gone.methods, "must_set_up": gone.mandatory}
-    emit(session, document, lambda: _show_removed(gone))
+    if told is not None:
+        document["nas"] = sessions.described(told)
+    emit(session, document, lambda: _show_removed(gone, told))
 
 
-def _show_removed(gone: Removed) -> None:
+def _show_removed(gone: Removed, told: Sequence[Told] | None) -> None:
     name = escaped(gone.user)
     say(f"{name} has {gone.methods} method{'s' if gone.methods != 1 else ''} less, and no backup codes any more.")
     say(f"Remove the entry “{name}” from the authenticator app too.")
     if gone.mandatory:
         say(f"A second factor is required of {name}: the next sign-in asks to set one up.")
+    if told is not None:
+        sessions.show_told(told)

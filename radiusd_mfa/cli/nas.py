@@ -45,6 +45,12 @@ _OPTIONS: Final = (
     ),
     click.option("--allow-proxy-state", type=SWITCH, help="Also without Message-Authenticator (SoftEther)."),
     click.option("--omit", metavar="ATTR,...", help="Attributes that this NAS is never sent."),
+    click.option(
+        "--disconnect-port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Where it takes Disconnect-Requests; 0: nowhere. Default: 3799.",
+    ),
     click.option("--retry-grace", type=click.IntRange(0, 60), metavar="SECONDS", help="For clients that retry anew."),
 )
 
@@ -154,6 +160,7 @@ def described(row: NasRow) -> dict[str, object]:
         "allow_proxy_state": settings.allow_proxy_state,
         "omit": list(settings.omit),
         "retry_grace": settings.retry_grace,
+        "disconnect_port": settings.disconnect_port,
     }
 
 

@@ -61,6 +61,14 @@ class AuditTable:
         statement = select(*COLUMNS).where(*conditions).order_by(_audit.id.desc()).limit(wanted.limit)
         return [AuditEntry(*row) for row in self._connection.execute(statement)]
 
+    def accepted(self, since: float, *, user: str | None, limit: int) -> Sequence[AuditEntry]:
+        """See `AuditLog.accepted`; led by the index of times."""
+        conditions = [_audit.kind == "sign-in", _audit.at >= since, _audit.outcome == "accept"]
+        if user is not None:
+            conditions.append(_audit.user_name == user)
+        statement = select(*COLUMNS, _audit.facts).where(*conditions).order_by(_audit.at.desc()).limit(limit)
+        return [AuditEntry(*row) for row in self._connection.execute(statement)]
+
     def find(self, audit_id: int) -> AuditEntry | None:
         """See `AuditLog.find`."""
         row = self._connection.execute(select(*COLUMNS, _audit.facts).where(_audit.id == audit_id)).one_or_none()

@@ -95,5 +95,6 @@ def _entry(row: Row[Any]) -> NasRow:
         omit=tuple(filter(None, row.omit.split(","))),
         retry_grace=row.retry_grace,
         set_up=row.set_up,
+        disconnect_port=row.disconnect_port,
     )
     return NasRow(row.id, row.name, settings, row.team, row.created_at)

@@ -10,7 +10,7 @@ from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.inserting import insert_new
 from radiusd_mfa.store.let_in import carry_over, end_of_all
-from radiusd_mfa.usecases.admin_ports import NewUser, User
+from radiusd_mfa.usecases.admin_ports import NewUser, StoredPeriod, User
 
 _NEAR: Final = 2000
 """Names that are looked at for a suggestion; more would make a typing error cost seconds."""
@@ -69,6 +69,20 @@ class UserTable:
     def forget_periods(self, user_id: int) -> None:
         """See `People.forget_periods`."""
         end_of_all(self._connection, user_id, but=self._acting_session)
+
+    def periods(self, user_id: int | None) -> Sequence[StoredPeriod]:
+        """See `People.periods`."""
+        of, nas = schema.verifications.c, schema.nas.c
+        statement = (
+            select(of.user_id, _users.name, nas.name, of.surface, of.device, of.team_id, of.at)
+            .select_from(schema.verifications.join(schema.users, _users.id == of.user_id))
+            .outerjoin(schema.nas, nas.id == of.nas_id)
+            .where(func.coalesce(_users.password_hash, "") == of.granted_to)
+            .order_by(of.at.desc())
+        )
+        if user_id is not None:
+            statement = statement.where(of.user_id == user_id)
+        return [StoredPeriod(*row) for row in self._connection.execute(statement)]
 
     def forget_wrong_passwords(self, user_id: int) -> None:
         """See `People.forget_wrong_passwords`."""

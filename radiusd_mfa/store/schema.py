@@ -146,6 +146,7 @@ nas = Table(
     Column("retry_grace", Double, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
     _text("set_up", "link"),
+    Column("disconnect_port", Integer, nullable=False, server_default="3799"),
     _one_of("message_authenticator", "require", "optional"),
     _one_of("reply_message_authenticator", "always", "mirror", "never"),
     CheckConstraint("retry_grace >= 0", name="retry_grace"),

@@ -15,7 +15,7 @@ from radiusd_mfa.store.database import Database, was_locked_out
 from radiusd_mfa.usecases.ports import StoreFault
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+_KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The revisions in `migrations/versions`, oldest first; tests/store/test_migrations.py holds it against them."""
 _TABLE: Final = "alembic_version"
 _UPGRADE_LOCK: Final = 7_210_813

@@ -103,6 +103,20 @@ class MethodSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPeriod:
+    """A verification that a policy may still let count; `team_id` 0: the sign-in was into no team."""
+
+    user_id: int
+    user: str
+    nas: str | None
+    """None: the entry is gone, or it was a page or a command of this machine."""
+    surface: str
+    device: str
+    team_id: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Team:
     """A team's row."""
 
@@ -188,6 +202,8 @@ class NasSettings:
     retry_grace: float = 0.0
     set_up: str = "link"
     """How whoever must enrol is told: `link` or `dialogue`."""
+    disconnect_port: int = 3799
+    """Where the NAS takes Disconnect-Requests (RFC 5176 2.1); 0: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from radiusd_mfa.usecases.admin_ports import (
     Realm,
     Standing,
     StoredMethod,
+    StoredPeriod,
     StoredProfile,
     Team,
     User,
@@ -77,6 +78,10 @@ class People(Protocol):
 
     def forget_periods(self, user_id: int) -> None:
         """Drop open challenges and running periods, so that the next sign-in starts from nothing."""
+        ...
+
+    def periods(self, user_id: int | None) -> Sequence[StoredPeriod]:
+        """Return the verifications of a user, or of all, the latest first."""
         ...
 
     def forget_wrong_passwords(self, user_id: int) -> None:
@@ -350,6 +355,10 @@ class AuditLog(Protocol):
 
     def list(self, wanted: AuditFilter) -> Sequence[AuditEntry]:
         """Return rows, the newest first."""
+        ...
+
+    def accepted(self, since: float, *, user: str | None, limit: int) -> Sequence[AuditEntry]:
+        """Return accepted sign-ins with their facts, of a user or of all, the newest first."""
         ...
 
     def find(self, audit_id: int) -> AuditEntry | None:

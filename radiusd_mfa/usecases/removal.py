@@ -81,7 +81,7 @@ def revoke(
         return Removed(user.name, removed, obligations_of(user.id, books).mandatory)
 
     said: dict[str, Any] = {} if method_id is None else {"method": method_id}
-    permit = _may_revoke(actor)
+    permit = may_revoke(actor)
     return changed("mfa-revoke", name, work, store=store, clock=clock, actor=actor, permit=permit, **said)
 
 
@@ -142,7 +142,7 @@ def _may_disable(actor: Actor | Claimant) -> UserPermit:
     return permit
 
 
-def _may_revoke(actor: Actor) -> UserPermit:
+def may_revoke(actor: Actor) -> UserPermit:
     """Whoever's phone was stolen may always end it; what is mandatory is then to be set up anew."""
 
     def permit(user: User, books: Books) -> Refusal | None:

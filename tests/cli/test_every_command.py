@@ -55,6 +55,8 @@ LINES = {
     "profile set": ("profile", "set", "ops", "--role", "member", "-"),
     "profile list": ("profile", "list", "ops"),
     "profile remove": ("profile", "remove", "lab"),
+    "sessions list": ("sessions", "list"),
+    "sessions disconnect": ("sessions", "disconnect", "dave", "--yes"),
     "explain": ("explain", "carol", "--nas", "localhost"),
     "outbox list": ("outbox", "list"),
     "outbox retry": ("outbox", "retry", "--all"),

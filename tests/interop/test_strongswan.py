@@ -1,6 +1,7 @@
 """strongSwan's IKEv1 with XAuth, whose gateway asks by PAP, each side in a network namespace."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ charon {{
         eap-radius {{
             accounting = no
             nas_identifier = strongswan
+            dae {{
+                enable = yes
+                listen = 127.0.0.1
+                port = 3799
+                secret = {secret}
+            }}
             servers {{
                 mfa {{
                     address = 127.0.0.1
@@ -114,6 +121,10 @@ class Charon:
     def terminate(self) -> None:
         self._swanctl("--terminate", "--ike", "office", "--timeout", "20")
 
+    def associations(self) -> str:
+        """Return what swanctl says of the IKE security associations; empty: there is none."""
+        return self._swanctl("--list-sas").stdout
+
     def _swanctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["swanctl", *arguments, "--uri", f"unix://{self.socket}"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -164,3 +175,17 @@ def test_password_and_code_make_one_security_association(client: Charon) -> None
     assert _signs_in(client, user, typed)
     assert not _signs_in(client, user, typed)
     assert client.office.server.deployment.audit(user) == [("accept", "totp"), ("reject", "code-reused")]
+
+
+def test_a_disconnect_request_cuts_the_association_of_its_user(client: Charon) -> None:
+    deployment = client.office.server.deployment
+    user = deployment.user("carol")
+    client.load(_CLIENT.format(name=user.name, typed=user.typed()))
+    assert client.initiate()
+    assert "ESTABLISHED" in client.associations()
+    told = deployment.command("sessions", "disconnect", user.name, "--yes")
+    assert [(each["done"], each["said"]) for each in told["nas"]] == [(True, "done")]
+    until = time.monotonic() + 20
+    while "ESTABLISHED" in client.associations():
+        assert time.monotonic() < until, "the association is still there"
+        time.sleep(0.1)
