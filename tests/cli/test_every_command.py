@@ -78,6 +78,7 @@ OWN_TESTS = {
     "portal",
     "try",
     "demo",
+    "top",
     "init",
     "doctor",
     "outbox run",
