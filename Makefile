@@ -8,7 +8,11 @@ READY  := $(VENV)/.ready
 BENCHES := ceiling sign_ins overload growth flood memory storm
 BENCH   ?=
 
-.PHONY: demo test test-two browser lint check format fuzz bench bench-quick wheel audit clean help
+# A fault run fills a small disk of its own, which only root may mount: in a namespace that goes with it.
+ALONE := $(shell [ "$$(id -u)" = 0 ] && command -v unshare >/dev/null && echo unshare --mount --propagation private)
+SOAK_MINUTES ?= 60
+
+.PHONY: demo test test-two browser lint check format fuzz faults faults-short soak bench bench-quick wheel audit clean help
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +49,18 @@ format: $(READY)     ## let ruff rewrite what it can
 
 fuzz: $(READY)       ## 10,000,000 mutated packets through the decoder
 	RADIUSD_MFA_FUZZ_PACKETS=10000000 $(BIN)/python -m pytest tests/radius/test_fuzz.py
+
+faults: $(READY)     ## 10,000 sign-ins at two servers while everything fails in turn; about a quarter of an hour, for docs/reliability.md
+	$(ALONE) $(BIN)/python -m tests.faults.run
+	$(BIN)/python -m bench.reliability
+
+faults-short: $(READY) ## the same with 600 sign-ins and half of the faults, about two minutes; writes nothing here
+	@out=$$(mktemp -d) && $(ALONE) $(BIN)/python -m tests.faults.run --short --out "$$out" && echo "results: $$out"
+
+soak: $(READY)       ## an hour at half of the peak (SOAK_MINUTES=60); memory and latency for docs/reliability.md
+	$(BIN)/python -m bench.soak --minutes $(SOAK_MINUTES) $(BENCH)
+	$(BIN)/python -m bench.plots
+	$(BIN)/python -m bench.reliability
 
 bench: $(READY)      ## measure everything, about an hour and a half; figures and plots go into docs
 	@echo "Takes about an hour and a half on two processors, and wants the machine to itself. A quarter of an hour: make bench-quick"

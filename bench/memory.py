@@ -58,6 +58,7 @@ class SignIns:
         self.began: Final = time.monotonic()
         self.done = 0
         self.wrong = 0
+        self.too_old = 0
         self.curve = [(0, self._mib())]
 
     def _mib(self) -> float:
@@ -68,12 +69,15 @@ class SignIns:
         faults, size = 0, self.subject.ledger.population.size
         while self.done < wanted:
             count = min(size, wanted - self.done)
-            run = closed(self.subject, _OUTSTANDING, seconds=SECONDS, warm=0.0, most_a_second=0, requests=count)
+            run = closed(
+                self.subject, _OUTSTANDING, seconds=SECONDS, warm=0.0, most_a_second=0, requests=count, again=True
+            )
             faults += run.outcome.accepted == 0
             if faults > _FAULTS:
                 raise RuntimeError("the server accepts nothing any more")
             self.done += run.outcome.accepted
             self.wrong += run.outcome.wrong_rejects
+            self.too_old += run.outcome.too_old
             self.curve.append((self.done, max(run.rss_mib["server"], self._mib())))
             if len(self.curve) % 5 == 2:
                 took = time.monotonic() - self.began
@@ -85,8 +89,15 @@ class SignIns:
         # Flat: what the last half adds to what the first half had reached.
         half = max(mib for count, mib in self.curve if count <= self.done / 2)
         took = time.monotonic() - self.began
-        row = {"sign_ins": self.done, "seconds": took, "mib": most, "wrong_rejects": self.wrong, "curve": self.curve}
-        report.add(self.subject.label, row, "sign_ins", "seconds", "mib", "wrong_rejects")
+        row = {
+            "sign_ins": self.done,
+            "seconds": took,
+            "mib": most,
+            "wrong_rejects": self.wrong,
+            "too_old": self.too_old,
+            "curve": self.curve,
+        }
+        report.add(self.subject.label, row, "sign_ins", "seconds", "mib", "wrong_rejects", "too_old")
         report.ratio("P9 MiB at most", most, f"< {BAR_MIB:g}")
         report.ratio("P9 growth in the second half", most / half, "1")
 

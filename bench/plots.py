@@ -1,4 +1,4 @@
-"""Plots of the results as SVG, readable on light and on dark: one file for each curve in docs/performance.md.
+"""Plots of the results as SVG, readable on light and on dark: the curves of docs/performance.md and reliability.md.
 
 Usage: python -m bench.plots [--results DIRECTORY] [--to DIRECTORY]
 """
@@ -192,6 +192,22 @@ def memory(result: dict[str, Any]) -> Plot | None:
     return Plot("Memory over sign-ins", x, y, {"radiusd-mfa": curve}, ("bar: 150 MiB", 150))
 
 
+def soak_memory(result: dict[str, Any]) -> Plot | None:
+    """Memory over the minutes of a soak."""
+    curve = [(row["minute"], row["mib"]) for row in result["rows"]]
+    x, y = Axis("minute"), Axis("memory (Pss), MiB")
+    return Plot("Memory over a soak", x, y, {"radiusd-mfa": curve}) if curve else None
+
+
+def soak_latency(result: dict[str, Any]) -> Plot | None:
+    """Latency over the minutes of a soak."""
+    curves = {
+        name: [(row["minute"], row[key]) for row in result["rows"]]
+        for name, key in (("half of them within", "p50_ms"), ("99 of 100 within", "p99_ms"))
+    }
+    return Plot("Latency over a soak", Axis("minute"), Axis("milliseconds"), curves) if result["rows"] else None
+
+
 PLOTS: Final[Mapping[str, tuple[str, Callable[[dict[str, Any]], Plot | None]]]] = {
     "performance-throughput-cheap": ("sign_ins", lambda result: throughput(result, "cheap")),
     "performance-throughput-argon2id": ("sign_ins", lambda result: throughput(result, "argon")),
@@ -199,6 +215,8 @@ PLOTS: Final[Mapping[str, tuple[str, Callable[[dict[str, Any]], Plot | None]]]] 
     "performance-goodput": ("overload", goodput),
     "performance-growth": ("growth", growth),
     "performance-memory": ("memory", memory),
+    "reliability-memory": ("soak", soak_memory),
+    "reliability-latency": ("soak", soak_latency),
 }
 
 

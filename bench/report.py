@@ -301,11 +301,14 @@ BLOCKS: Final[Mapping[str, tuple[str, Callable[[Result], str]]]] = {
 }
 
 
-def filled(text: str, results: Path) -> str:
+Blocks = Mapping[str, tuple[str, Callable[[Result], str]]]
+
+
+def filled(text: str, results: Path, blocks: Blocks = BLOCKS) -> str:
     """Return the document with the figures of these results; raises KeyError for a marker that nothing fills."""
 
     def block(found: re.Match[str]) -> str:
-        source, make = BLOCKS[found[2]]
+        source, make = blocks[found[2]]
         file = results / f"{source}.json"
         # A blank line on each side: a table right below a comment is none for every reader of Markdown.
         figures = f"\n{make(json.loads(file.read_text()))}\n" if file.exists() else ""
@@ -314,17 +317,17 @@ def filled(text: str, results: Path) -> str:
     return _BLOCK.sub(block, text)
 
 
-def main() -> int:
-    """Write the document, or with --check say whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def fill(description: str | None, document: Path, blocks: Blocks) -> int:
+    """Write a document as the command line says, or with --check say whether it is up to date."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--document", type=Path, default=document)
     parser.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 where a figure is not the result's"
     )
     given = parser.parse_args()
     text = given.document.read_text()
-    new = filled(text, given.results)
+    new = filled(text, given.results, blocks)
     if given.check:
         return int(new != text)
     given.document.write_text(new)
@@ -332,4 +335,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fill(__doc__, DOCUMENT, BLOCKS))

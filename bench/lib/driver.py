@@ -59,12 +59,17 @@ def closed(
     most_a_second: float,
     among: Sequence[int] | None = None,
     requests: int | None = None,
+    again: bool = False,
 ) -> Measured:
-    """Keep `concurrency` requests outstanding for warm + seconds, or until the given number of requests is sent."""
+    """Keep `concurrency` requests outstanding for warm + seconds, or until the given number of requests is sent.
+
+    With `again` the codes stay good for as long as they may be sent again, which fewer are.
+    """
     total = warm + seconds
     count = requests if requests is not None else int(most_a_second * total)
-    begin = _begin(subject, count, total, total + _MARGIN)
-    tickets = subject.ledger.take([(begin, begin + total + _MARGIN)] * count, among=among)
+    good_for = total + _MARGIN + (TIMEOUT * (TRIES - 1) if again else 0.0)
+    begin = _begin(subject, count, total, good_for)
+    tickets = subject.ledger.take([(begin, begin + good_for)] * count, among=among)
     plan = Plan(
         subject.server.target,
         subject.ledger.population,
@@ -73,6 +78,7 @@ def closed(
         seconds=total,
         warm=warm,
         concurrency=concurrency,
+        behind=subject.ledger.window.behind,
     )
     return _measured(subject, plan)
 
@@ -113,6 +119,7 @@ def opened(
         wrong=wrong,
         timeout=timeout,
         tries=tries,
+        behind=subject.ledger.window.behind,
     )
     return _measured(subject, plan)
 

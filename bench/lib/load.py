@@ -19,7 +19,7 @@ from typing import Final
 from bench.lib.accounts import Population
 from bench.lib.client import GIVEN_UP, WAITING, Client
 from bench.lib.packets import SECRET, requests
-from bench.lib.tickets import Tickets
+from bench.lib.tickets import OURS, Tickets
 from radiusd_mfa.radius.wire import Code
 
 TIMEOUT: Final = 3.0
@@ -48,6 +48,8 @@ class Plan:
     wrong: frozenset[int] = frozenset()
     timeout: float = TIMEOUT
     tries: int = TRIES
+    behind: int = OURS.behind
+    """Steps before the current one whose code the server takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ class Outcome:
     rejected: int
     unanswered: int
     wrong_rejects: int
-    """Right users who were rejected."""
+    """Right users who were rejected, with a code that was still good when the answer came."""
     wrong_accepts: int
     overtaken: int
     """Rejected because a later code of the same user was there first: right by RFC 6238 5.2."""
+    too_old: int
+    """Rejected, and by then the step of the code was over: it was sent again so late, or the run began so late."""
     foreign: int
     retransmissions: int
     rate: float
@@ -183,6 +187,7 @@ def _outcome(plan: Plan, client: Client, *, begun: float, began: float, stop: fl
     refused = [n for n in answered if state[n] == Code.ACCESS_REJECT and n not in plan.wrong]
     last = {user: index for index, user in enumerate(plan.tickets.users)} if refused else {}
     overtaken = {number for number in refused if last[plan.tickets.users[number]] > number}
+    too_old = {n for n in refused if n not in overtaken and _is_old(plan, n, begun + answered_at[n] - began)}
     wrong = {n for n in answered if state[n] == Code.ACCESS_ACCEPT and n in plan.wrong} | set(refused)
     span = max(stop - low, 1e-9)
     return Outcome(
@@ -191,9 +196,10 @@ def _outcome(plan: Plan, client: Client, *, begun: float, began: float, stop: fl
         accepted=sum(state[number] == Code.ACCESS_ACCEPT for number in answered),
         rejected=sum(state[number] == Code.ACCESS_REJECT for number in answered),
         unanswered=len(sent) - len(answered),
-        wrong_rejects=len(refused) - len(overtaken),
+        wrong_rejects=len(refused) - len(overtaken) - len(too_old),
         wrong_accepts=len(wrong) - len(refused),
         overtaken=len(overtaken),
+        too_old=len(too_old),
         foreign=client.foreign,
         retransmissions=client.retransmissions,
         rate=len(inside) / span,
@@ -205,6 +211,11 @@ def _outcome(plan: Plan, client: Client, *, begun: float, began: float, stop: fl
         generator_us=cpu / max(1, len(sent) + client.retransmissions) * 1e6,
         bins=_bins(plan, client, began, sent) if plan.schedule is not None else [],
     )
+
+
+def _is_old(plan: Plan, number: int, answered: float) -> bool:
+    """Whether the code was past its time when the answer came, in Unix seconds; what is sent again grows older."""
+    return plan.tickets.steps[number] < int(answered // plan.population.period) - plan.behind
 
 
 def _bins(plan: Plan, client: Client, began: float, sent: list[int]) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import plots, report
+from bench import plots, reliability, report
 from bench.lib.results import RESULTS
 from bench.overload import recovered
 from bench.plots import Axis, Plot, svg
@@ -51,6 +51,12 @@ def test_the_document_has_a_section_for_each_bar_and_the_figures_of_the_results_
     text = report.DOCUMENT.read_text()
     assert re.findall(r"^## (P\d+):", text, re.MULTILINE) == [f"P{number}" for number in range(1, 12)]
     assert report.filled(text, RESULTS) == text
+
+
+def test_the_document_on_reliability_has_the_figures_of_the_results_that_are_kept() -> None:
+    text = reliability.DOCUMENT.read_text()
+    assert set(re.findall(r"<!-- figures: (\S+) -->", text)) == set(reliability.BLOCKS)
+    assert report.filled(text, RESULTS, reliability.BLOCKS) == text
 
 
 def test_a_plot_is_well_formed_and_shows_every_curve_by_name(tmp_path: Path) -> None:

@@ -33,6 +33,15 @@ def test_a_code_that_was_spent_is_counted_as_a_right_user_rejected(subject: Subj
     assert (again.accepted, again.wrong_rejects) == (0, 40)
 
 
+def test_a_code_that_grew_old_before_it_was_answered_is_not_counted_as_a_wrong_answer(subject: Subject) -> None:
+    """A busy machine sends some again when their time is over: the server is right, the benchmark was late."""
+    long_ago = time.time() - 90
+    tickets = subject.ledger.take([(long_ago, long_ago)] * 40)
+    outcome = run(subject, tickets)
+    assert (outcome.accepted, outcome.rejected) == (0, 40)
+    assert (outcome.wrong_rejects, outcome.too_old) == (0, 40)
+
+
 def test_a_wrong_code_is_rejected_and_that_is_no_wrong_answer(subject: Subject) -> None:
     outcome = opened(subject, [(40, 1.0)], wrong_share=1.0, seed=5, among=range(30)).outcome
     assert outcome.sent > 0
