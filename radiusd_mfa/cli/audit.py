@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from radiusd_mfa.app import App
+from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, properties, say, table, timestamp
 from radiusd_mfa.cli.parameters import LABEL, SINCE, USER
@@ -95,16 +96,13 @@ def export(
 @audit.command("prune", example="radiusd-mfa audit prune --before 365d --yes")
 @click.option("--before", type=SINCE, required=True, metavar="TIME", help=f"Remove what is older: {_TIME}")
 @click.option("--even-if-damaged", is_flag=True, help="Also if the log is not as it was sealed.")
-@click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
+@reading.YES
 @with_session
 def prune(session: Session, before: Callable[[float], float], even_if_damaged: bool, yes: bool) -> None:
     """Remove old rows for good; what stays can still be verified."""
     app = session.open()
     at = before(app.clock())
-    if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("There is no terminal to ask at; give --yes if this is meant.")
-        click.confirm(f"Remove all rows from before {timestamp(at)} for good?", abort=True, err=True)
+    reading.confirm(f"Remove all rows from before {timestamp(at)} for good?", yes=yes)
     removed = granted(
         log.prune(
             at,

@@ -1,10 +1,9 @@
 """`radiusd-mfa db`: the schema of the database, and a database that was restored from a backup."""
 
-import sys
-
 import click
 
 from radiusd_mfa.app import read_schema, refuse_unfit, upgrade_schema
+from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, properties, say, timestamp
 from radiusd_mfa.cli.session import Session, granted, with_session
@@ -47,15 +46,12 @@ def upgrade_(session: Session) -> None:
 @db.command("accept-restore", example="radiusd-mfa db accept-restore --yes")
 @click.option("--keep-backup-codes", is_flag=True, help="Leave unused backup codes good: those used since are too.")
 @click.option("--even-unseen", is_flag=True, help="Also on a machine that has never seen the database that is lost.")
-@click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
+@reading.YES
 @with_session
 def accept_restore(session: Session, keep_backup_codes: bool, even_unseen: bool, yes: bool) -> None:
     """Take a database that is older than this machine has seen it, with everything spent that may have been."""
     app = session.open()
-    if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("There is no terminal to ask at; give --yes if this is meant.")
-        click.confirm("Is this the newest copy that there is?", abort=True, err=True)
+    reading.confirm("Is this the newest copy that there is?", yes=yes)
     accepted = granted(
         restore.accept(
             keep_backup_codes=keep_backup_codes,

@@ -7,7 +7,6 @@ import click
 
 from radiusd_mfa.app import App
 from radiusd_mfa.cli import reading, sessions
-from radiusd_mfa.cli.asking import confirmed
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.mfa_shown import LABEL_OPTION, METHOD_OPTION, emit_enrolment
 from radiusd_mfa.cli.output import emit, say, timestamp
@@ -82,7 +81,7 @@ def redeem(session: Session, user: Username, label: str) -> None:
 
 @click.command("disable", cls=Command, persons=True, example="radiusd-mfa mfa disable bob --as alice --yes")
 @click.argument("user", type=USER)
-@click.option("--yes", is_flag=True, help="Do it without asking.")
+@reading.YES
 @with_session
 def disable(session: Session, user: Username, yes: bool) -> None:
     """Take a user's second factor away: all authenticators and backup codes.
@@ -94,7 +93,7 @@ def disable(session: Session, user: Username, yes: bool) -> None:
         actor = session.actor_or_claimant(app, alone=removal.password_suffices(user, store=app.administration))
     else:
         actor = session.actor(app)
-    confirmed(yes, f"Take the second factor of {escaped(user.text)} away?")
+    reading.confirm(f"Take the second factor of {escaped(user.text)} away?", yes=yes)
     gone = granted(removal.disable(user, store=app.administration, clock=app.clock, actor=actor))
     _emit_removed(session, gone)
 

@@ -1,12 +1,12 @@
 """`radiusd-mfa policy`: who must give a second factor, where and how often."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
+from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, say, table, timestamp
 from radiusd_mfa.cli.parameters import LABEL
@@ -113,14 +113,14 @@ def apply(session: Session, team: str, file: PolicyFile, expect_version: int | N
 @policy.command("remove", persons=True, example="radiusd-mfa policy remove ops --yes")
 @click.argument("team", type=LABEL)
 @_EXPECT
-@click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
+@reading.YES
 @with_session
 def remove(session: Session, team: str, expect_version: int | None, yes: bool) -> None:
     """Take a team's policy away: then everybody must give a second factor, everywhere, at every connection."""
     app = session.open()
     actor = session.actor(app)
-    if not yes:
-        _ask(f"Without a policy everybody in team {team} must give a second factor at every connection. Remove it?")
+    question = f"Without a policy everybody in team {team} must give a second factor at every connection. Remove it?"
+    reading.confirm(question, yes=yes)
     done = granted(
         policies.remove(team, expected=expect_version, store=app.administration, clock=app.clock, actor=actor)
     )
@@ -139,12 +139,6 @@ def simulate(session: Session, team: str, file: PolicyFile, days: int) -> None:
     text = file.text()
     found = granted(simulating.simulate(team, text, days=days, store=app.administration, clock=app.clock, actor=actor))
     emit(session, described_simulation(found), lambda: print_simulation(found))
-
-
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask at; give --yes if this is meant.")
-    click.confirm(question, abort=True, err=True)
 
 
 def _show_history(session: Session, versions: Sequence[PolicyVersion]) -> None:

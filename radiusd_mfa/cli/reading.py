@@ -1,4 +1,7 @@
-"""Secrets on their way in: by a hidden prompt or standard input, never on the command line, where `ps` shows them."""
+"""What is asked for: secrets, and whether something is meant.
+
+Secrets come by a hidden prompt or standard input, never on the command line, where `ps` shows them.
+"""
 
 import sys
 from typing import Final
@@ -8,6 +11,7 @@ import click
 from radiusd_mfa.core.names import Username, escaped
 
 _MOST_OCTETS: Final = 65_536
+YES: Final = click.option("--yes", is_flag=True, help="Don't ask whether this is meant.")
 
 
 def secret(prompt: str, *, option: str, from_stdin: bool, twice: bool = False) -> bytes:
@@ -18,6 +22,15 @@ def secret(prompt: str, *, option: str, from_stdin: bool, twice: bool = False) -
         raise click.UsageError(f"There is no terminal to ask at; give {option} and send it on standard input.")
     text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True)
     return text.encode(errors="surrogateescape")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask whether this is meant, unless `yes` says so; end the command if it isn't, or if nobody is there to ask."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask at; give --yes if this is meant.")
+    click.confirm(question, abort=True, err=True)
 
 
 def code(prompt: str, *, from_stdin: bool) -> str:

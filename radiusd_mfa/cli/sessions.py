@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from radiusd_mfa.app import App
-from radiusd_mfa.cli.asking import confirmed
+from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, say, table, timestamp
 from radiusd_mfa.cli.parameters import LABEL, SINCE, USER, Read
@@ -59,7 +59,7 @@ def list_(session: Session, user: Username | None, since: Callable[[float], floa
 @click.option("--nas", type=LABEL, help="Ask this NAS entry alone.")
 @click.option("--address", type=Read("address", _address), help="Where to ask an entry that covers a range.")
 @_SINCE_OPTION
-@click.option("--yes", is_flag=True, help="Don't ask whether it is meant.")
+@reading.YES
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=PATIENCE, show_default=True, help="Seconds, each.")
 @with_session
 def disconnect_(
@@ -77,7 +77,7 @@ def disconnect_(
         raise click.UsageError("--address is of one entry; say of which with --nas.")
     app = session.open()
     actor = session.actor(app)
-    confirmed(yes, f"End everything that {escaped(user.text)} is signed in to?")
+    reading.confirm(f"End everything that {escaped(user.text)} is signed in to?", yes=yes)
     told = cut(app, user, Scope(since(app.clock()), nas, address), actor=actor, patience=timeout)
     emit(session, {"user": user.text, "nas": described(told)}, lambda: show(user, told))
     if not all(each.done for each in told):
