@@ -25,7 +25,7 @@ from radiusd_mfa.usecases.removal import may_revoke
 
 MOST: Final = 10_000
 """Sign-ins that are looked at; of more the newest."""
-_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SET_UP_DONE)
+_FRESH: Final = (Reason.TOTP, Reason.BACKUP_CODE, Reason.SMS, Reason.SET_UP_DONE)
 _SOME_METHOD: Final = frozenset((MethodKind.TOTP,))
 
 
