@@ -210,9 +210,9 @@ def _about_silence(silence: Silence, target: Endpoint) -> str:
             )
         case Silence.NO_REPLY:
             return (
-                f"No reply from {target}. Look at the server's log: it names every packet that it drops, and a "
-                "database that fails or is slow (then it is silent, so that a NAS asks the next server). A NAS entry "
-                "that was just changed works after two seconds. Does another program listen there?"
+                f"No reply from {target}. Ask radiusd-mfa doctor, and look at the server's log: it names every packet "
+                "that it drops, and a database that fails or is slow (then it is silent, so that a NAS asks the next "
+                "server). A NAS entry that was just changed works after two seconds. Does another program listen there?"
             )
         case other:
             assert_never(other)

@@ -113,10 +113,10 @@ def servers(facts: Facts) -> Iterator[Finding]:
                 yield problem("no-server", Area.SERVER, asked.address, what, "radiusd-mfa serve")
             case Answer.SILENT:
                 what = (
-                    "A server listens there and does not answer: its database fails or is slow, or it is busy. Its log "
-                    "says which; as a service: journalctl -u radiusd-mfa"
+                    "Somebody listens there and does not answer: a server whose database fails or is slow, or that is "
+                    "busy, or systemd for one that does not run. As a service:"
                 )
-                yield problem("silent-server", Area.SERVER, asked.address, what)
+                yield problem("silent-server", Area.SERVER, asked.address, what, "systemctl status radiusd-mfa")
             case Answer.NOT_GENUINE:
                 what = "What answers there does not know the secret of this database's NAS entry: another server?"
                 yield problem("other-server", Area.SERVER, asked.address, what, "ss -lunp")

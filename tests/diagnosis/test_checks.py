@@ -104,8 +104,8 @@ PROBLEMS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     ),
     "a silent server": (
         {"servers": [Asked("127.0.0.1:1812", Answer.SILENT)]},
-        "127.0.0.1:1812: A server listens there and does not answer",
-        "",
+        "127.0.0.1:1812: Somebody listens there and does not answer",
+        "systemctl status radiusd-mfa",
     ),
     "another server": (
         {"servers": [Asked("127.0.0.1:1812", Answer.NOT_GENUINE)]},
