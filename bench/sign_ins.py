@@ -4,7 +4,7 @@
 of three rounds, in which all servers take turns. `--workers` is for PostgreSQL, `--sqlite-workers` for SQLite. P1, P2,
 P3, P4, P5.
 
-Usage: python -m bench.sign_ins [--quick] [--out DIRECTORY] [--workers N]
+Usage: python -m bench.sign_ins [--quick] [--out DIRECTORY] [--workers N] [--sqlite-workers N]
 """
 
 import multiprocessing
@@ -79,7 +79,7 @@ def main() -> None:
         rounds=(3, "rounds"),
         seconds=(4.0, "of each run"),
         users=(100_000, "with a cheap hash"),
-        sqlite_workers=(1, "passed to serve on SQLite, which lets one write at a time"),
+        sqlite_workers=(2, "passed to serve on SQLite, which lets one write at a time"),
     )
     rounds, seconds, users = (1, 1.5, 20_000) if given.quick else (given.rounds, given.seconds, given.users)
     populations = [accounts.cheap(users), accounts.argon2id(3000), accounts.bcrypt10(3000)]

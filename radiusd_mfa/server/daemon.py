@@ -55,8 +55,6 @@ LOOK: Final = 1.0
 """Seconds between two looks at queues, threads and sockets."""
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
-_GATHER: Final = 0.01
-"""Seconds in which a batch gathers while the hash threads have enough to do; the socket's buffer holds many more."""
 PATIENCE: Final = 5.0
 """Seconds in which SIGTERM lets the sign-ins that were taken finish."""
 
@@ -206,9 +204,9 @@ class Daemon:
                 pulse.beat(self._looked, good=self._health.good)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
-        if self._pipeline.has_time:
-            # Opened one by one, what comes would cost the hash threads a third of the machine.
-            sleep(_GATHER)
+        if spare := self._pipeline.time_to_gather:
+            # Opened and settled one by one, what comes would cost the hash threads a third of the machine.
+            sleep(spare)
         before = monotonic()
         ready = selector.select(0.0 if self._pipeline.busy else self._until_next_reply(patience))
         now = monotonic()
