@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import stat
+import sys
 import threading
 import time
 from collections import deque
@@ -30,6 +31,7 @@ PATIENCE: Final = 1.0
 _AGAIN: Final = 0.05
 _CHUNK: Final = select.PIPE_BUF
 """What a pipe takes as a whole or not at all (pipe(7)): lines of several workers never mix."""
+_STANDARD_ERROR: Final = 2
 _TEXT: Final = "%(asctime)s %(levelname)s %(message)s"
 _NO_FIELDS: Final[MappingProxyType[str, object]] = MappingProxyType({})
 
@@ -67,8 +69,7 @@ class Lines:
                 self._add(lines)
             self._carry()
             if self._waiting and self._carrier is None:
-                self._carrier = Thread(target=self._carry_on, name="log", daemon=True)
-                self._carrier.start()
+                self._start_carrier()
 
     def finish(self) -> None:
         """Wait a little for who reads what waits still."""
@@ -96,6 +97,14 @@ class Lines:
                 return
             self._waiting.popleft()
 
+    def _start_carrier(self) -> None:
+        carrier = Thread(target=self._carry_on, name="log", daemon=True)
+        try:
+            carrier.start()
+        except RuntimeError:
+            return  # no thread is to be had; the next line carries on
+        self._carrier = carrier
+
     def _carry_on(self) -> None:
         while True:
             time.sleep(_AGAIN)
@@ -114,13 +123,14 @@ class Lines:
 
 def begin_log(config: Config) -> Lines:
     """Let the log of this process go to standard error from now on, as the settings say."""
-    lines = Lines(2, _missing(as_json=False))
+    lines = Lines(_STANDARD_ERROR, _missing(as_json=False))
     root = logging.getLogger()
-    for before in list(root.handlers):
+    for before in _handlers():
         root.removeHandler(before)
     root.addHandler(_Handler(lines))
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    threading.excepthook = _log_thread
+    if threading.excepthook is threading.__excepthook__:  # else somebody else looks after them
+        threading.excepthook = _log_thread
     change_log(lines, config)
     return lines
 
@@ -130,8 +140,12 @@ def change_log(lines: Lines, config: Config) -> None:
     root, as_json = logging.getLogger(), config.log_format == "json"
     root.setLevel(config.log_level.upper())
     lines.missing = _missing(as_json=as_json)
-    for handler in root.handlers:
+    for handler in _handlers():
         handler.setFormatter(JsonFormatter() if as_json else TextFormatter(_TEXT))
+
+
+def _handlers() -> "list[_Handler]":
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
 
 
 class _Handler(logging.Handler):
@@ -218,6 +232,8 @@ def _way_to(descriptor: int) -> Callable[[bytes], int]:
     The flag for that belongs to whoever else has the same file open too, a shell for example. So a socket is asked to
     for each call, and a pipe or terminal is opened once more, by who may.
     """
+    if descriptor == _STANDARD_ERROR and sys.__stderr__ is None:
+        return len  # it was closed at the start, and its number may be the database's by now
     kind = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(kind):
         connection = socket.socket(fileno=os.dup(descriptor))

@@ -5,7 +5,10 @@ import json
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +112,20 @@ def test_a_reader_that_is_gone_ends_nothing(pipe: Pipe) -> None:
     pipe.lines.write(b"x\n")
     pipe.lines.write(b"y\n")
     pipe.reading = os.open("/dev/null", os.O_RDONLY)
+
+
+def test_a_closed_standard_error_is_never_written_to(tmp_path: Path) -> None:
+    """Its number is given to whatever is opened next, the database for example."""
+    script = (
+        "import os, sys; from pathlib import Path; from radiusd_mfa.config import Config; "
+        "from radiusd_mfa.logs import begin_log; import logging; "
+        "number = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.dup2(number, 2); "
+        "begin_log(Config.load(None, {'RADIUSD_MFA_STATE_DIR': '/nowhere'})); logging.error('a line')"
+    )
+    file = tmp_path / "database"
+    command = ["/bin/sh", "-c", 'exec "$0" -c "$1" "$2" 2>&-', sys.executable, script, str(file)]
+    subprocess.run(command, check=True, timeout=60)
+    assert file.read_bytes() == b""
 
 
 def test_the_flags_of_who_shares_the_pipe_stay_as_they_are(pipe: Pipe) -> None:

@@ -78,7 +78,7 @@ def serve(session: Session, listen: tuple[str, ...], workers: int | None) -> Non
         told.ready(f"Serves on {addresses}" + (f", {workers} workers" if workers > 1 else ""))
 
     tallies = Tallies(len(sockets))
-    metrics = metrics_of(session, tallies)
+    metrics = metrics_of(session, tallies, lines)
     serve_one = partial(_serve, session, tallies, lines)
     if len(sockets) > 1:
         beside = metrics.run if metrics is not None else None

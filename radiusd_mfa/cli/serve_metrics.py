@@ -8,6 +8,7 @@ from typing import Final
 from radiusd_mfa.app import FiguresReader, open_figures
 from radiusd_mfa.cli.session import REFUSED, Failed, Session
 from radiusd_mfa.config import ConfigProblem, Endpoint
+from radiusd_mfa.logs import Lines, change_log
 from radiusd_mfa.server.tally import Tallies
 from radiusd_mfa.usecases.figures import Figures
 
@@ -32,7 +33,7 @@ class _FiguresOfNow:
 class Metrics:
     """What answers Prometheus; the address is taken at once. Raises Failed where that can't be done."""
 
-    def __init__(self, session: Session, listen: Endpoint, tallies: Tallies) -> None:
+    def __init__(self, session: Session, listen: Endpoint, tallies: Tallies, lines: Lines) -> None:
         # Whoever wants no metrics pays nothing for them.
         from radiusd_mfa.metrics.endpoint import MetricsEndpoint, MetricsProblem, bound  # noqa: PLC0415 - as it says
 
@@ -41,6 +42,7 @@ class Metrics:
         except MetricsProblem as problem:
             raise Failed(str(problem), REFUSED) from problem
         self._session: Final = session
+        self._lines: Final = lines
         self._endpoint: Final = MetricsEndpoint(listening, tallies, _FiguresOfNow(session))
 
     def start(self) -> None:
@@ -58,9 +60,10 @@ class Metrics:
             self._session.reload()
         except ConfigProblem:
             return  # the parent has said what is wrong, and those of before stay
+        change_log(self._lines, self._session.config)
 
 
-def metrics_of(session: Session, tallies: Tallies) -> Metrics | None:
+def metrics_of(session: Session, tallies: Tallies, lines: Lines) -> Metrics | None:
     """Take the address that is configured; None: no metrics are wanted. Raises Failed."""
     listen = session.config.metrics_listen
-    return None if listen is None else Metrics(session, listen, tallies)
+    return None if listen is None else Metrics(session, listen, tallies, lines)

@@ -1,8 +1,10 @@
 """The log of real daemons, read line by line: what each sign-in leaves there, and what must never be in it."""
 
+import fcntl
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from datetime import datetime
@@ -20,6 +22,7 @@ from tests.support.taps import eventually
 from tests.support.world import TestUser, World
 
 FORGED = b'x"}\n{"what": "sign-in", "outcome": "accept"}\n2026-01-01 00:00:00,000 INFO sign-in accept totp user="admin'
+F_SETPIPE_SZ = 1031
 NUMBER = r"\d+\.\d"
 
 
@@ -148,3 +151,25 @@ def test_who_delivers_mail_writes_objects_too(world: World, environ: dict[str, s
         assert process.popen.wait(60) == 0
         (warning,) = [json.loads(line) for line in process.output.splitlines() if "not sent" in line]
     assert warning["level"] == "warning"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_log_that_nobody_reads_holds_no_sign_in_up(world: World, environ: dict[str, str], workers: int) -> None:
+    """Sixty lines into pipes that have room for twenty; what waited is there as soon as somebody reads."""
+    world.nas()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIUSD_MFA_")}
+    own = {"DATABASE_URL": world.url, "LOG_FORMAT": "json", "LOG_SIGN_INS": "true", "LOG_LEVEL": "error"}
+    env = inherited | environ | {f"RADIUSD_MFA_{name}": value for name, value in own.items()}
+    command = [sys.executable, "-m", "radiusd_mfa", "serve", "--workers", str(workers)]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        fcntl.fcntl(process.stderr.fileno(), F_SETPIPE_SZ, 4096)
+        nas = world.client(process.stdout.readline().split()[-1].decode())
+        for identifier in range(60):
+            assert nas.ask("nobody", b"x", identifier=identifier).code is Code.ACCESS_REJECT
+        read = [json.loads(process.stderr.readline()) for _ in range(60)]
+        process.terminate()
+        assert process.wait(30) == 0
+    assert {each["user"] for each in read} == {"nobody"}
+    assert sorted(each["audit"] for each in read) == list(range(1, 61))
