@@ -36,6 +36,18 @@ def test_a_reply_is_repeated_for_30_seconds_after_it_was_given(exchanges: Exchan
     assert exchanges.meet(CLIENT, 7, FIRST, 40.0) is FRESH
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "in work"])
+def test_what_has_expired_is_not_repeated_though_there_was_no_time_to_clear_it(answered: bool) -> None:
+    """Few are cleared at each meeting: behind a thousand others, an old answer still stands there."""
+    exchanges = Exchanges(capacity=10_000, lifetime=30.0)
+    for port in range(1_000):
+        source = ("192.0.2.1", port, "eth0:1812")
+        exchanges.meet(source, 7, FIRST, 0.0)
+        if answered:
+            exchanges.answer(source, 7, FIRST, b"reply", 0.0)
+    assert exchanges.meet(("192.0.2.1", 999, "eth0:1812"), 7, FIRST, 30.0) is FRESH
+
+
 def test_the_same_identifier_with_a_new_authenticator_is_a_new_request(exchanges: Exchanges) -> None:
     exchanges.meet(CLIENT, 7, FIRST, 0.0)
     exchanges.answer(CLIENT, 7, FIRST, b"reply", 1.0)
