@@ -62,6 +62,18 @@ def test_every_help_has_an_example_that_the_program_would_take(name: str) -> Non
     assert name in example
     options = {option for each in command.get_params(context) for option in each.opts}
     assert set(re.findall(r"--[a-z-]+", example)) <= options | EVERYWHERE
+    choices = {opt: each.type for each in command.params for opt in each.opts if isinstance(each.type, click.Choice)}
+    for option, value in re.findall(r"(--[a-z-]+) ([\w-]+)", example):
+        if option in choices:
+            choices[option].convert(value, None, context)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_choice_of_an_option_is_the_word_that_is_typed(name: str) -> None:
+    """Of an enumeration click takes the names, as GOOGLE_AUTHENTICATOR where google-authenticator is documented."""
+    for each in COMMANDS[name].params:
+        if isinstance(each.type, click.Choice):
+            assert {type(choice) for choice in each.type.choices} == {str}
 
 
 def test_every_table_and_column_is_documented_and_every_documented_one_is_there() -> None:

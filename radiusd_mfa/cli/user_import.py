@@ -36,7 +36,8 @@ _EXAMPLES: Final = (
 @click.option(
     "--format",
     "wanted",
-    type=click.Choice([_AUTO, *Format]),
+    # Their values: of an enumeration click would take the names in its members' place.
+    type=click.Choice([_AUTO, *(each.value for each in Format)]),
     default=_AUTO,
     show_default=True,
     help="What wrote the file; auto: told by its beginning.",
@@ -167,11 +168,16 @@ def _progress(session: Session) -> Iterator[importing.Progress]:
 
 
 def _print(done: Imported, *, dry_run: bool) -> None:
-    would = "would be" if dry_run else "were"
-    say(f"{done.users} users {would} imported, {done.methods} with an authenticator.")
+    say(f"{_so_many(done.users, 'user', dry_run)} imported, {done.methods} with an authenticator.")
     if done.added:
-        say(f"{done.added} authenticators {would} added to users who are there already.")
+        say(f"{_so_many(done.added, 'authenticator', dry_run)} added to users who are there already.")
     for reason, times in sorted(done.left_out.items()):
         say(f"Left out ({times}): {escaped(reason, 200)}")
     if dry_run:
         say("Nothing was written.")
+
+
+def _so_many(number: int, what: str, dry_run: bool) -> str:
+    if dry_run:
+        return f"{number} {what}{'' if number == 1 else 's'} would be"
+    return f"{number} {what} was" if number == 1 else f"{number} {what}s were"
