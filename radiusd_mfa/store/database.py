@@ -116,6 +116,10 @@ class Database:
         kept: Connection | None = getattr(self._of_thread, "kept", None)
         if kept is not None:
             self._of_thread.kept = None
+            driver = kept.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):
+                # Whoever takes it from the pool relies on it: the last statement here may have been one in haste.
+                driver.execute("PRAGMA synchronous=FULL")
             kept.close()
 
     def close(self) -> None:

@@ -49,6 +49,18 @@ def test_sqlite_waits_for_the_disk_only_where_it_must(database: Database) -> Non
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
+@pytest.mark.parametrize("hastily", [False, True], ids=["a new connection", "one that wrote a charge before"])
+def test_what_an_administrator_changes_waits_for_the_disk(database: Database, hastily: bool) -> None:
+    """A second factor that was revoked before the power failed must not be back after it."""
+    if hastily:
+        with database.statement(durable=False):
+            pass
+        database.leave()
+    with database.writing() as connection:
+        assert ask(connection, "PRAGMA synchronous") == FULL
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_what_a_statement_wrote_before_it_failed_is_gone_and_the_next_one_works(database: Database) -> None:
     def write(name: str, statement: str) -> None:
         with database.statement() as connection:
