@@ -61,13 +61,21 @@ class SignInLog:
 
 
 def _begin_json(now: float) -> str:
-    second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    return f'{{"time": "{second}.{int(now % 1 * _MILLI):03d}Z", "level": "info", "what": "sign-in", '
+    return f'{{"time": "{_utc(int(now))}.{int(now % 1 * _MILLI):03d}Z", "level": "info", "what": "sign-in", '
 
 
 def _begin_text(now: float) -> str:
-    second = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    return f"{second},{int(now % 1 * _MILLI):03d} INFO sign-in "
+    return f"{_local(int(now))},{int(now % 1 * _MILLI):03d} INFO sign-in "
+
+
+@lru_cache(maxsize=1)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(maxsize=1)
+def _local(second: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 @lru_cache(maxsize=4096)
