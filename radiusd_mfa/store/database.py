@@ -69,13 +69,18 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection whose transaction blocks no writer."""
-        with _faults(), self.engine.connect() as connection:
+        with _faults(), self.engine.connect() as connection, _lost_is_lost(connection):
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection whose transaction commits at the end of the block, or is rolled back by an exception."""
-        with _faults(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with (
+            _faults(),
+            self.engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+            _lost_is_lost(connection),
+        ):
             yield connection
 
     @contextmanager
@@ -126,6 +131,21 @@ class Database:
         """Give all connections back."""
         self.leave()
         self.engine.dispose()
+
+
+@contextmanager
+def _lost_is_lost(connection: Connection) -> Iterator[None]:
+    """Let SQLAlchemy know of a connection that a statement of ours has found lost: it would try to roll it back.
+
+    In vain, and with a traceback in the log of whoever only has a database that is away.
+    """
+    try:
+        yield
+    except psycopg.OperationalError:
+        driver = None if connection.invalidated else connection.connection.driver_connection
+        if isinstance(driver, psycopg.Connection) and driver.closed:
+            connection.invalidate()
+        raise
 
 
 @contextmanager
