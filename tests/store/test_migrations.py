@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -189,6 +190,64 @@ def test_an_upgrade_that_is_killed_leaves_the_older_schema_as_it_was(
         assert {table: _described(connection, table) for table in _tables(first)} == before
     assert schema_status(first).current == "0001"
     upgrade(first)
+    assert schema_status(first).is_current
+    first.close()
+
+
+_KILLED_AT_ANY = """
+import os, signal, sys
+from itertools import count
+from sqlalchemy import event, inspect
+from radiusd_mfa.store.database import Database
+from radiusd_mfa.store.upgrade import schema_status, upgrade
+
+url, stride = sys.argv[1], int(sys.argv[2])
+
+def found():
+    database = Database(url, deadline=10)
+    with database.reading() as connection:
+        inspector = inspect(connection)
+        columns = {table: inspector.get_columns(table) for table in inspector.get_table_names()}
+    current = schema_status(database).current
+    database.close()
+    return current, repr(columns)
+
+def upgraded(left):
+    database = Database(url, deadline=10)
+
+    @event.listens_for(database.engine, "after_cursor_execute")
+    def executed(*_):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    upgrade(database)
+    os._exit(0)
+
+before = found()
+for number in count(0, stride):
+    child = os.fork()
+    if not child:
+        upgraded(number)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+    assert found() == before, f"killed after statement {number}: something was left"
+print(number)
+"""
+_STRIDE = int(os.environ.get("RADIUSD_MFA_MIGRATION_STRIDE", "7"))
+"""Statements from one kill to the next; 1 kills after each of them, which takes minutes."""
+
+
+@pytest.mark.timeout(1800)
+def test_an_upgrade_that_is_killed_after_any_statement_leaves_the_older_schema_as_it_was(
+    first: Database, empty_database_url: str
+) -> None:
+    """ATTACKS 32: all of it or nothing, and the next one goes through."""
+    command = [sys.executable, "-c", _KILLED_AT_ANY, empty_database_url, str(_STRIDE)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=1700, check=False)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 3 * _STRIDE, "too few statements for anything to be shown"
     assert schema_status(first).is_current
     first.close()
 
