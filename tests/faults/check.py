@@ -125,7 +125,7 @@ def _each_reject_is_explained(evidence: Evidence) -> Iterator[str]:
             if not _was_replayed(rows[0], reply, evidence):
                 yield f"a Reject at {reply.at:.3f} has the row of something else: {_shown(rows)}"
         elif not explained(request, rows[0], evidence):
-            yield f"{_name(request)} got a Reject that was not due: {_shown(rows)}"
+            yield f"{_name(request)} got a Reject that was not due: {_shown(rows)}; {request.credential}, {rows[0]}"
 
 
 def _no_challenge_without_a_password(evidence: Evidence) -> Iterator[str]:
@@ -167,11 +167,11 @@ def _changed_hands(evidence: Evidence, kind: Kind) -> Iterator[str]:
             continue
         for row in evidence.by_request.get(request.digest, ()):
             for old, new, began, ended in changes[request.user]:
-                when = row.committed if row.committed is not None else row.at
-                if credential.holder == old and when > ended:
-                    yield f"{_name(request)} got in by {credential} {when - ended:.3f} s after it had given way"
-                if credential.holder == new and when < began:
-                    yield f"{_name(request)} got in by {credential} {began - when:.3f} s before it counted"
+                earliest, latest = evidence.settled(row)
+                if credential.holder == old and earliest > ended:
+                    yield f"{_name(request)} got in by {credential} {earliest - ended:.3f} s after it had given way"
+                if credential.holder == new and latest < began:
+                    yield f"{_name(request)} got in by {credential} {began - latest:.3f} s before it counted"
 
 
 def _a_retransmission_gets_the_same_octets(evidence: Evidence) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from math import inf
 
 from radiusd_mfa.radius.wire import Code
 
@@ -213,6 +214,21 @@ class Evidence:
         for reply in self.replies:
             found[reply.digest].append(reply)
         return found
+
+    @cached_property
+    def _first_sent(self) -> Mapping[bytes, float]:
+        found: dict[bytes, float] = {}
+        for sent in self.sent:
+            found.setdefault(sent.digest, sent.at)
+        return found
+
+    def settled(self, row: Row) -> tuple[float, float]:
+        """Return between which times a row was committed: its own is by the clock of a node, which may be off."""
+        if row.committed is not None:
+            return row.committed, row.committed
+        digest = row.request or b""
+        replies = self.answers.get(digest, ())
+        return self._first_sent.get(digest, 0.0), replies[0].at if replies else inf
 
     def accepted(self, digest: bytes) -> bool:
         """Whether an Accept for this request was on the wire."""

@@ -34,9 +34,9 @@ def _is_out_of_its_time(credential: Credential, row: Row, evidence: Evidence) ->
     for change in evidence.changes:
         if (change.user, change.kind) != (credential.user, credential.kind):
             continue
-        when = row.committed if row.committed is not None else row.at
-        if (credential.holder == change.old and when >= change.began) or (
-            credential.holder == change.new and when <= change.ended
+        earliest, latest = evidence.settled(row)
+        if (credential.holder == change.old and latest >= change.began) or (
+            credential.holder == change.new and earliest <= change.ended
         ):
             return True
     return False

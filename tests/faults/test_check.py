@@ -180,6 +180,15 @@ def test_a_backup_code_of_an_earlier_set_is_found() -> None:
     assert broken(requests=requests, rows=rows, changes=[made_anew]) == {"I8"}
 
 
+def test_where_nobody_keeps_the_time_of_a_commit_the_packets_tell_it_and_not_the_clock_of_the_node() -> None:
+    """SQLite keeps none, and the clock of the node may be an hour off."""
+    off = [replace(ACCEPT, committed=None, at=NOW - 3600), replace(REFUSED, committed=None)]
+    gave_way = Change(Kind.TOTP, "alice", 7, 8, NOW - 10, NOW - 9)
+    assert broken(rows=off) == set()
+    assert broken(rows=off, changes=[gave_way]) == {"I5"}
+    assert broken(rows=off, changes=[replace(gave_way, began=NOW - 1, ended=NOW + 0.5)]) == set()
+
+
 def test_two_valid_generations_are_found() -> None:
     assert broken(generations={"alice": [1, 2]}) == {"I8"}
 
