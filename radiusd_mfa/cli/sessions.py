@@ -58,6 +58,7 @@ def list_(session: Session, user: Username | None, since: Callable[[float], floa
 @click.argument("user", type=USER)
 @click.option("--nas", type=LABEL, help="Ask this NAS entry alone.")
 @click.option("--address", type=Read("address", _address), help="Where to ask an entry that covers a range.")
+@click.option("--known-as", metavar="NAME", help="The User-Name that the NAS knows, as it was typed there.")
 @_SINCE_OPTION
 @reading.YES
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=PATIENCE, show_default=True, help="Seconds, each.")
@@ -68,6 +69,7 @@ def disconnect_(
     *,
     nas: str | None,
     address: str | None,
+    known_as: str | None,
     since: Callable[[float], float],
     yes: bool,
     timeout: float,
@@ -78,7 +80,7 @@ def disconnect_(
     app = session.open()
     actor = session.actor(app)
     reading.confirm(f"End everything that {escaped(user.text)} is signed in to?", yes=yes)
-    told = cut(app, user, Scope(since(app.clock()), nas, address), actor=actor, patience=timeout)
+    told = cut(app, user, Scope(since(app.clock()), nas, address, known_as), actor=actor, patience=timeout)
     emit(session, {"user": user.text, "nas": described(told)}, lambda: show(user, told))
     if not all(each.done for each in told):
         click.get_current_context().exit(REFUSED)

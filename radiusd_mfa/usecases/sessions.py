@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from radiusd_mfa.core.circumstances import Circumstances, CircumstancesProblem, Place, Seen, read
 from radiusd_mfa.core.facts import MethodKind
-from radiusd_mfa.core.names import Username, escaped
+from radiusd_mfa.core.names import NameProblem, Username, escaped
 from radiusd_mfa.core.policy import rules_at_sign_in
 from radiusd_mfa.core.requirement import Policies, Requirement, requirement
 from radiusd_mfa.core.verdict import Reason
@@ -85,6 +85,8 @@ class Scope:
     """This one alone, whether it has accepted the user or not."""
     address: str | None = None
     """Where to ask an entry that covers a range."""
+    known_as: str | None = None
+    """The User-Name by which the NASes know the user; None: the user's name here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def end(
     known = {entry.nas.name: entry for entry in entries}
 
     def work(user: User, books: Books) -> tuple[Sequence[Target], Sequence[Told]] | Refusal:
-        found = _targets(user, scope, known, books)
+        found = _another_person(name, scope.known_as, books) or _targets(user, scope, known, books)
         if not isinstance(found, Refusal):
             books.people.forget_periods(user.id)
         return found
@@ -145,13 +147,32 @@ def end(
     if isinstance(found, Refusal):
         return found
     targets, unasked = found
-    told = [*unasked, *(_asked(name, target, ask) for target in targets)]
+    told = [*unasked, *(_asked(scope.known_as or name.text, target, ask) for target in targets)]
     store.change(lambda books: _record(name, told, books, clock(), actor))
     return told
 
 
-def _asked(name: Username, target: Target, ask: Ask) -> Told:
-    done, said = ask(name.text, target)
+def _another_person(name: Username, known_as: str | None, books: Books) -> Refusal | None:
+    """Refuse a User-Name that is no spelling of this user: who may end one's sessions may not end those of all."""
+    if known_as is None or _is_spelled(name, known_as, books):
+        return None
+    return Refusal(f"“{escaped(known_as)}” is not “{escaped(name.text)}” with a realm; name the user that is meant.")
+
+
+def _is_spelled(name: Username, known_as: str, books: Books) -> bool:
+    try:
+        given = Username.parse(known_as)
+    except NameProblem:
+        return False
+    if given == name:
+        return True
+    parts = given.without_realm()
+    # Whoever has the whole name is somebody else (R10).
+    return parts is not None and parts[1] == name and books.people.find(given.text) is None
+
+
+def _asked(user_name: str, target: Target, ask: Ask) -> Told:
+    done, said = ask(user_name, target)
     return Told(target.name, f"{target.address} port {target.port}", done, said)
 
 

@@ -58,6 +58,24 @@ def test_what_the_nas_says_is_told(signed_in: Cli, says: Says, exit_code: int, s
     assert (row["reason"], row["nas"], row["user"]) == ("disconnect", "localhost", "alice")
 
 
+@pytest.mark.parametrize("name", ["bob", "CORP\\bob", "alice@bob@corp", "a\nlice", "", "alice@lab"])
+def test_by_another_name_nobody_else_is_cut_off(signed_in: Cli, name: str) -> None:
+    signed_in("user", "add", "alice@lab", "--password-stdin", stdin="pw")
+    with taking(ack(SECRET)) as nas:
+        signed_in("nas", "set", "localhost", "--disconnect-port", str(nas.port))
+        ran = signed_in("sessions", "disconnect", "alice", "--known-as", name, "--yes")
+    assert ran.exit_code == 1
+    assert "with a realm" in ran.stderr
+    assert nas.users == []
+
+
+def test_a_nas_is_asked_by_the_name_that_it_knows(signed_in: Cli) -> None:
+    with taking(ack(SECRET)) as nas:
+        signed_in("nas", "set", "localhost", "--disconnect-port", str(nas.port))
+        signed_in("sessions", "disconnect", "alice", "--known-as", "CORP\\alice", "--yes")
+    assert nas.users == [b"CORP\\alice"]
+
+
 def test_a_sign_in_that_may_still_run_is_listed(signed_in: Cli) -> None:
     (run,) = signed_in("sessions", "list", "alice", "--json").json
     assert (run["kind"], run["nas"], run["device"], run["until"]) == ("session", "localhost", "laptop", None)
