@@ -26,8 +26,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, update
 
-from radiusd_mfa.app import App, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.config import Config, Endpoint
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.passwords.local import make_hash
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.wire import Attribute, Code

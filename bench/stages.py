@@ -20,13 +20,13 @@ from typing import TypeVar
 
 from sqlalchemy import insert
 
-from radiusd_mfa.app import LocalHashing
 from radiusd_mfa.core.facts import Facts
 from radiusd_mfa.core.judge import Question, decide, examine
 from radiusd_mfa.core.totp import Algorithm, code_at, step_at
 from radiusd_mfa.core.verdict import Outcome, Verdict
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.logs import Lines
+from radiusd_mfa.passwords.hashing import LocalHashing
 from radiusd_mfa.passwords.local import PROFILE
 from radiusd_mfa.radius.client import encode_request
 from radiusd_mfa.radius.exchange import Exchanges

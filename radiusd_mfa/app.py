@@ -3,45 +3,33 @@
 Owns which parts exist and how they fit together, and refuses to start on a database or a key file that don't.
 """
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Final
 
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.delivery.problems import SetUpProblem
 from radiusd_mfa.delivery.worker import Worker
 from radiusd_mfa.high_water import HighWater, HighWaterProblem
+from radiusd_mfa.installation import NotReadyProblem, fitting, open_database, refuse_unfit
 from radiusd_mfa.key_file import KeyFile
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
-from radiusd_mfa.passwords.local import (
-    PROFILE,
-    HashProblem,
-    Profile,
-    dummy_for,
-    is_cheap,
-    make_hash,
-    needs_upgrade,
-    recognise,
-    verify,
-)
+from radiusd_mfa.passwords.hashing import LocalHashing
+from radiusd_mfa.passwords.local import PROFILE, HashProblem, Profile
 from radiusd_mfa.radius.attributes import AttributeProblem, Dictionary, Kind
 from radiusd_mfa.radius.profiles import EncodedProfile, encode_profile
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.tally import Tally
 from radiusd_mfa.server.udp import Listener
+from radiusd_mfa.shipped import dictionaries
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.audit_chain import AuditSeals
-from radiusd_mfa.store.canary import read_canary, read_root, write_canary
-from radiusd_mfa.store.database import Database, sqlite_path
-from radiusd_mfa.store.figures import FiguresReader
+from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.housekeeping import Housekeeping
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.store.outbox_queue import OutboxQueue
@@ -49,7 +37,7 @@ from radiusd_mfa.store.portal_sessions import PageSessionTable
 from radiusd_mfa.store.sealed import SealedValues
 from radiusd_mfa.store.sightings import SightingTable
 from radiusd_mfa.store.sign_ins import SignIns
-from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
+from radiusd_mfa.store.upgrade import schema_status
 from radiusd_mfa.usecases import restore
 from radiusd_mfa.usecases.acting import Door
 from radiusd_mfa.usecases.phone_codes import Post
@@ -57,84 +45,12 @@ from radiusd_mfa.usecases.ports import Clock, Entropy, StoreFault
 from radiusd_mfa.usecases.renewing import Renewing
 from radiusd_mfa.usecases.sign_in import Passwords, SignIn
 
-__all__ = [
-    "FAULTS",
-    "PROFILE",
-    "UNUSABLE",
-    "App",
-    "FiguresReader",
-    "Initialised",
-    "LocalHashing",
-    "NotReadyProblem",
-    "Profile",
-    "dictionaries",
-    "initialise",
-    "open_database",
-    "open_figures",
-    "presets",
-    "read_schema",
-    "refuse_unfit",
-    "upgrade_schema",
-]
-
-FIGURES_DEADLINE: Final = 5.0
-"""Seconds for a statement of the metrics: what they count is led by indexes, and nobody waits for it."""
-ADMIN_DEADLINE: Final = 60.0
-"""Seconds for a statement of administration: an import of 100,000 users takes longer than any sign-in may."""
-
-
-class NotReadyProblem(Exception):
-    """The database is not one that this program can work with; the sentence says which command helps."""
-
+__all__ = ["FAULTS", "PROFILE", "UNUSABLE", "App", "Profile"]
 
 UNUSABLE: Final = (NotReadyProblem, KeyProblem, AttributeProblem, SetUpProblem, HighWaterProblem)
 """What is raised where nothing can begin: the key file, the database, the dictionaries or templates are not right."""
 FAULTS: Final = (StoreFault, HashProblem)
 """What is raised where the database or the machine does not do what it should."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalHashing:
-    """See `Hashing` and `Passwords` of the use cases: argon2id of the given cost is made, known hashes are checked."""
-
-    profile: Profile
-
-    def verify(self, password: str, stored: str) -> bool:
-        """See `Passwords.verify`."""
-        return verify(password, stored)
-
-    def is_cheap(self, stored: str) -> bool:
-        """See `Passwords.is_cheap`."""
-        return is_cheap(stored)
-
-    def remembers(self, _password: str, _stored: str) -> bool:
-        """See `Passwords.remembers`: that is the cache's to know."""
-        return False
-
-    def dummy(self) -> str:
-        """See `Passwords.dummy`."""
-        return dummy_for(self.profile)
-
-    def make(self, text: str) -> str:
-        """See `Hashing.make`."""
-        return make_hash(text, profile=self.profile)
-
-    def make_all(self, texts: Sequence[str]) -> Sequence[str]:
-        """See `Hashing.make_all`; argon2 lets go of the interpreter, so threads do it."""
-        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-            return list(threads.map(self.make, texts))
-
-    def is_old(self, stored: str) -> bool:
-        """See `Upgrades.is_old`."""
-        return needs_upgrade(stored, profile=self.profile)
-
-    def complaint(self, stored: str) -> str | None:
-        """See `Hashing.complaint`."""
-        try:
-            recognise(stored)
-        except HashProblem as problem:
-            return str(problem)
-        return None
 
 
 @dataclass(frozen=True)
@@ -163,7 +79,7 @@ class App:
         try:
             keys = KeyRing.load(config.key_file)
             refuse_unfit(schema_status(database))
-            keys = _fitting(database, keys)
+            keys = fitting(database, keys)
         except BaseException:
             database.close()
             raise
@@ -314,127 +230,3 @@ class App:
         self.database.close()
         if "sign_in_database" in self.__dict__:
             self.sign_in_database.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """What `init` made, and what was there already."""
-
-    state_dir_made: bool
-    key_made: bool
-    schema_before: SchemaStatus
-    database_made: bool
-    """Whether the database had no canary: nobody has used it before."""
-
-
-def dictionaries() -> Path:
-    """Return where the RADIUS dictionaries are: inside the installed package, or beside it in a checkout."""
-    return _shipped("dictionaries")
-
-
-def presets() -> Path:
-    """Return where the reviewed team policies are, `NAME.toml` each."""
-    return _shipped("policy")
-
-
-def _shipped(folder: str) -> Path:
-    package = Path(__file__).parent
-    installed = package / folder
-    return installed if installed.is_dir() else package.parent / folder
-
-
-def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Initialised:
-    """Make the state directory, key file, database and canary, each where it is missing; safe to repeat."""
-    state_dir_made = not config.state_dir.exists()
-    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _make_private_file(config)
-    database = Database(config.database_url, deadline=ADMIN_DEADLINE)
-    try:
-        before = upgrade(database)
-        refuse_unfit(schema_status(database))
-        with database.writing() as connection:
-            canary = read_canary(connection)
-            # A database that was used has a key: a new one in its place would only hide that the old one is lost.
-            make_key = canary is None and not config.key_file.exists()
-            keys = KeyRing.create(config.key_file, entropy=entropy) if make_key else KeyRing.load(config.key_file)
-            root = read_root(connection)
-            keys = keys if root is None else keys.rooted(root)
-            if canary is None:
-                write_canary(connection, keys.canary())
-            else:
-                keys.check_canary(canary)
-        return Initialised(state_dir_made, make_key, before, database_made=canary is None)
-    finally:
-        database.close()
-
-
-def open_database(config: Config) -> Database:
-    """Open the database for administration; raises NotReadyProblem where SQLite would silently make an empty one."""
-    path = sqlite_path(config.database_url)
-    if path is not None and not path.exists():
-        raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
-    return Database(config.database_url, deadline=ADMIN_DEADLINE)
-
-
-def open_figures(config: Config) -> FiguresReader:
-    """Open what metrics read out of the database, on a connection of its own."""
-    return FiguresReader(Database(config.database_url, deadline=FIGURES_DEADLINE))
-
-
-def read_schema(config: Config) -> SchemaStatus:
-    """Say how far the schema is, whether it fits or not."""
-    database = open_database(config)
-    try:
-        return schema_status(database)
-    finally:
-        database.close()
-
-
-def upgrade_schema(config: Config) -> SchemaStatus:
-    """Bring the schema up to date and return what was found; raises NotReadyProblem for one that is newer or none."""
-    found = read_schema(config)
-    if found.current is None or found.is_newer:
-        refuse_unfit(found)
-    database = open_database(config)
-    try:
-        return upgrade(database)
-    finally:
-        database.close()
-
-
-def refuse_unfit(status: SchemaStatus) -> None:
-    """Raise NotReadyProblem unless the schema is the one that this program was written for."""
-    if status.is_newer:
-        raise NotReadyProblem(
-            f"A newer radiusd-mfa has upgraded this database to schema {status.current}, this one knows "
-            f"{status.newest}; install the newer program."
-        )
-    if status.current is None:
-        raise NotReadyProblem("The database has no tables of radiusd-mfa; make them with: radiusd-mfa init")
-    if not status.is_current:
-        raise NotReadyProblem(
-            f"The database has schema {status.current}, this program needs {status.newest}; run: radiusd-mfa db upgrade"
-        )
-
-
-def _fitting(database: Database, keys: KeyRing) -> KeyRing:
-    """Return the keys with what the database keeps of them; raises KeyProblem where they are another database's."""
-    with database.reading() as connection:
-        canary, root = read_canary(connection), read_root(connection)
-    if canary is None:
-        raise NotReadyProblem("The database was never initialised; run: radiusd-mfa init")
-    keys = keys if root is None else keys.rooted(root)
-    keys.check_canary(canary)
-    return keys
-
-
-def _make_private_file(config: Config) -> None:
-    # SQLite would make it readable by all; its write-ahead log takes over the mode of the database.
-    path = sqlite_path(config.database_url)
-    if path is not None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            if os.geteuid() == 0:  # made by root for a service that is not
-                owner = path.parent.stat()
-                os.chown(path, owner.st_uid, owner.st_gid)

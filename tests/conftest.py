@@ -17,8 +17,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from radiusd_mfa.app import App, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.config import Config
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.passwords.local import Profile
 from radiusd_mfa.store.database import Database

@@ -40,20 +40,37 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
     "metrics": {"config", "server", "usecases"},
     # What is kept in a file for the use cases.
     "high_water": {"usecases"},
+    "shipped": set(),
+    # Before anything serves: a database, a key file, and whether they fit.
+    "installation": {"config", "keys", "store", "usecases"},
     "app": {
         "config",
         "delivery",
         "high_water",
+        "installation",
         "key_file",
         "keys",
         "passwords",
         "radius",
         "server",
+        "shipped",
         "store",
         "usecases",
     },
     # It looks at each part for itself, for the whole can't be put together where one is wrong.
-    "doctor": {"app", "config", "core", "diagnosis", "keys", "radius", "server", "store", "usecases"},
+    "doctor": {
+        "app",
+        "config",
+        "core",
+        "diagnosis",
+        "installation",
+        "keys",
+        "radius",
+        "server",
+        "shipped",
+        "store",
+        "usecases",
+    },
     # `try` and `demo` ask as a NAS does, and show packets.
     "cli": {
         "app",
@@ -62,14 +79,16 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
         "diagnosis",
         "doctor",
         "foreign",
+        "installation",
         "logs",
         "metrics",
         "portal",
         "radius",
         "server",
+        "shipped",
         "usecases",
     },
-    "portal": {"app", "config", "core", "usecases"},
+    "portal": {"app", "config", "core", "shipped", "usecases"},
     "__main__": {"cli"},
 }
 _STORED: Final = (

@@ -2,11 +2,11 @@
 
 import click
 
-from radiusd_mfa.app import read_schema, refuse_unfit, upgrade_schema
 from radiusd_mfa.cli import reading
 from radiusd_mfa.cli.commands import Group
 from radiusd_mfa.cli.output import emit, properties, say, timestamp
 from radiusd_mfa.cli.session import Session, granted, with_session
+from radiusd_mfa.installation import read_schema, refuse_unfit, upgrade_schema
 from radiusd_mfa.usecases import restore
 from radiusd_mfa.usecases.restore import Accepted
 

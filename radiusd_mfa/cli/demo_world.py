@@ -16,10 +16,11 @@ from typing import Final
 
 import pyotp
 
-from radiusd_mfa.app import App, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.cli.session import REFUSED, Failed, granted
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.passwords.local import Profile
 from radiusd_mfa.portal.server import PortalServer
 from radiusd_mfa.portal.site import PortalProblem

@@ -4,12 +4,13 @@ from typing import Final
 
 import click
 
-from radiusd_mfa.app import App, Initialised, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.nas import described
 from radiusd_mfa.cli.output import emit, say
 from radiusd_mfa.cli.session import Session, granted, with_session
 from radiusd_mfa.config import Config
+from radiusd_mfa.installation import Initialised, initialise
 from radiusd_mfa.usecases import nas as entries
 from radiusd_mfa.usecases.nas import Wanted
 

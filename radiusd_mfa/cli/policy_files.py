@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from radiusd_mfa.app import presets
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.shipped import presets
 
 PRESET: Final = "preset:"
 MOST_OCTETS: Final = 65_536

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from radiusd_mfa.app import FiguresReader, open_figures
 from radiusd_mfa.cli.session import REFUSED, Failed, Session
 from radiusd_mfa.config import ConfigProblem, Endpoint
+from radiusd_mfa.installation import FiguresReader, open_figures
 from radiusd_mfa.logs import Lines, change_log
 from radiusd_mfa.server.tally import Tallies
 from radiusd_mfa.usecases.figures import Figures

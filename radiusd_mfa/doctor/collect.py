@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any, Final
 
-from radiusd_mfa.app import FAULTS, UNUSABLE, App, NotReadyProblem, dictionaries, open_database, refuse_unfit
+from radiusd_mfa.app import FAULTS, UNUSABLE, App
 from radiusd_mfa.app import Profile as HashProfile
 from radiusd_mfa.config import Config, ConfigProblem
 from radiusd_mfa.diagnosis.facts import Clock, Facts, Nas, Outbox, Seals, Trouble
@@ -16,8 +16,10 @@ from radiusd_mfa.diagnosis.people import UNKNOWN
 from radiusd_mfa.doctor import machine, people, server
 from radiusd_mfa.doctor.habits import habits
 from radiusd_mfa.doctor.server import ClientProblem, Door
+from radiusd_mfa.installation import NotReadyProblem, open_database, refuse_unfit
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.radius.attributes import Dictionary
+from radiusd_mfa.shipped import dictionaries
 from radiusd_mfa.store.database import Database, sqlite_path
 from radiusd_mfa.store.examination import Examination, NasRow
 from radiusd_mfa.usecases import ports, restore

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from radiusd_mfa.app import presets as folder
+from radiusd_mfa.shipped import presets as folder
 
 EVERYONE: Final = "everyone"
 NOBODY: Final = "voluntary"

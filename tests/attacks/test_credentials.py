@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from radiusd_mfa.app import LocalHashing
 from radiusd_mfa.core.backup_codes import LETTERS
 from radiusd_mfa.core.names import PasswordProblem, Username
 from radiusd_mfa.core.throttle import parse
+from radiusd_mfa.passwords.hashing import LocalHashing
 from radiusd_mfa.passwords.local import make_hash
 from radiusd_mfa.radius.wire import Code, PacketError
 from radiusd_mfa.store import schema

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from radiusd_mfa.app import LocalHashing
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.passwords.hashing import LocalHashing
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.administration import AdministrationStore

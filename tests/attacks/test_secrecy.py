@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import make_url, select, update
 
-from radiusd_mfa.app import LocalHashing
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.totp import Algorithm, code_at, seed_from_base32, step_at
+from radiusd_mfa.passwords.hashing import LocalHashing
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.administration import AdministrationStore

@@ -280,10 +280,10 @@ def test_keys_say_how_much_they_sealed(ready: Cli) -> None:
 
 
 def test_db_status_of_an_old_schema_tells_the_command_that_helps(ready: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from radiusd_mfa import app  # noqa: PLC0415 - only here is it given another answer
+    from radiusd_mfa import installation  # noqa: PLC0415 - only here is it given another answer
     from radiusd_mfa.store.upgrade import SchemaStatus  # noqa: PLC0415 - as above
 
-    monkeypatch.setattr(app, "schema_status", lambda _: SchemaStatus("0001", ("0001", "0002")))
+    monkeypatch.setattr(installation, "schema_status", lambda _: SchemaStatus("0001", ("0001", "0002")))
     ran = ready("db", "status", "--json")
     assert ran.exit_code == 2
     assert ran.json["pending"] == ["0002"]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from radiusd_mfa.app import presets
 from radiusd_mfa.cli.policy_files import MOST_OCTETS, all_presets, preset
 from radiusd_mfa.core.policy import parse
 from radiusd_mfa.core.policy_words import sentences
 from radiusd_mfa.core.verdict import Reason
+from radiusd_mfa.shipped import presets
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.usecases import reasons
 from tests.conftest import Cli

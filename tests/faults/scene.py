@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from radiusd_mfa.app import App, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.config import Config
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.store.database import Database
 from tests.faults import gather

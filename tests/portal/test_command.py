@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from radiusd_mfa.app import presets
 from radiusd_mfa.portal.presets import all_presets
+from radiusd_mfa.shipped import presets
 from tests.conftest import Cli
 
 

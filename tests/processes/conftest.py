@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from radiusd_mfa.app import initialise
 from radiusd_mfa.config import Config
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.keys import KeyRing
 from tests.interop.processes import Process, running
 from tests.support.fixtures import world

@@ -15,9 +15,10 @@ from threading import Event, Timer
 import pytest
 from sqlalchemy import func, select, update
 
-from radiusd_mfa.app import App, initialise
+from radiusd_mfa.app import App
 from radiusd_mfa.config import Config
 from radiusd_mfa.core.names import Username
+from radiusd_mfa.installation import initialise
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.outbox_ports import Mail

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, text, update
 
-from radiusd_mfa.app import dictionaries
 from radiusd_mfa.radius.attributes import Dictionary
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.server.nas_table import NasTable
+from radiusd_mfa.shipped import dictionaries
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.nas_table import NasTableReader
 from radiusd_mfa.usecases.ports import NasEntry

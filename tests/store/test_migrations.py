@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from radiusd_mfa.app import NotReadyProblem, refuse_unfit
+from radiusd_mfa.installation import NotReadyProblem, refuse_unfit
 from radiusd_mfa.store import schema
 from radiusd_mfa.store import upgrade as upgrade_module
 from radiusd_mfa.store.database import Database

@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from radiusd_mfa.app import dictionaries
 from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.backup_codes import BackupCode
@@ -29,6 +28,7 @@ from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.workers import bind
+from radiusd_mfa.shipped import dictionaries
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.administration import AdministrationStore
 from radiusd_mfa.store.canary import write_canary

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from radiusd_mfa.app import NotReadyProblem
 from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.high_water import HighWater, HighWaterProblem
+from radiusd_mfa.installation import NotReadyProblem
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import restore
 from radiusd_mfa.usecases.enrol import Confirmed
