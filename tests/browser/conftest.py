@@ -14,7 +14,7 @@ from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.portal.server import PortalServer
 from tests.browser.chromium import chromium, missing
 from tests.browser.stage import Screen, Stage
-from tests.support.post import Mailbox, certificate, free_port, mail_server
+from tests.support.post import Mailbox, TestGateway, certificate, free_port, gateway, mail_server
 
 WIDE = (1100, 800)
 
@@ -45,7 +45,13 @@ def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def config(config: Config, mailbox: Mailbox) -> Config:
+def by_sms() -> Iterator[TestGateway]:
+    with gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def config(config: Config, mailbox: Mailbox, by_sms: TestGateway) -> Config:
     return replace(
         config,
         issuer="Example Ltd",
@@ -53,16 +59,17 @@ def config(config: Config, mailbox: Mailbox) -> Config:
         smtp_port=mailbox.port,
         smtp_security="none",
         mail_from="Example Ltd <mfa@example.net>",
+        sms_url=f"{by_sms.url}/send",
     )
 
 
 @pytest.fixture
-def stage(app: App) -> Iterator[Stage]:
+def stage(app: App, by_sms: TestGateway) -> Iterator[Stage]:
     server = PortalServer(app, Endpoint("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, name="portal")
     thread.start()
     try:
-        yield Stage(app, server)
+        yield Stage(app, server, by_sms)
     finally:
         server.stop()
         thread.join(timeout=10)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any, Final
 
 from selenium.webdriver import Chrome
@@ -21,6 +22,7 @@ from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.enrol import Confirmed, Enrolment
 from radiusd_mfa.usecases.people import Request
 from tests.browser.chromium import AXE
+from tests.support.post import TestGateway
 
 PASSWORD: Final = "correct horse"
 _A_WHILE_AGO: Final = 120.0
@@ -58,6 +60,7 @@ class Stage:
 
     app: App
     server: PortalServer
+    by_sms: TestGateway
 
     @property
     def needs(self) -> dict[str, Any]:
@@ -77,6 +80,17 @@ class Stage:
         """Give the team a policy as a control panel would."""
         with self.app.database.writing() as connection:
             connection.execute(schema.teams.update().values(policy=text, policy_version=1))
+
+    def code_by_sms(self) -> str:
+        """Let the outbox be delivered; return the newest code that the gateway got."""
+        self.app.delivery().round(Event())
+        found: str = re.findall(r"\b\d{6}\b", self.by_sms.asked[-1].body)[-1]
+        return found
+
+    def may_send_again(self) -> None:
+        """Let another code be sent by SMS at once, which takes half a minute otherwise."""
+        with self.app.database.writing() as connection:
+            connection.execute(schema.sms_codes.update().values(history=""))
 
     def _with_phone(self, user: Username) -> Person:
         then = partial(float, time.time() - _A_WHILE_AGO)

@@ -43,6 +43,7 @@ def walk(stage: Stage, screen: Screen) -> Iterator[str]:
     yield "profile-new"
     screen.press("Sign out")
     yield from walk_through_the_profile(stage, screen)
+    yield from walk_by_sms(stage, screen)
     yield from walk_through_the_team(stage, screen)
     screen.open("/reset/" + "x" * 43)
     yield "reset"
@@ -68,6 +69,39 @@ def walk_through_the_profile(stage: Stage, screen: Screen) -> Iterator[str]:
     screen.sign_in(bob, bob.phone.code())
     screen.open("/profile/codes")
     yield "codes"
+    screen.press("Sign out")
+
+
+def walk_by_sms(stage: Stage, screen: Screen) -> Iterator[str]:
+    carol = stage.person("carol", phone=False)
+    screen.sign_in(carol)
+    screen.type("Number of the phone", "+49 151 12345678")
+    screen.press("Send a code")
+    yield "set-up-sms"
+    screen.type("Code that came", stage.code_by_sms())
+    screen.press("Continue")
+    screen.tick("I have safely recorded")
+    screen.press("Finish")
+    yield "profile-sms"
+    screen.press("Sign out")
+    stage.may_send_again()
+    screen.sign_in(carol)
+    yield "code-sms-sent"
+    screen.press("Send another code by SMS")
+    yield "code-sms-not-now"
+    screen.type("Code", "000000")
+    screen.press("Sign in")
+    yield "code-sms-wrong"
+    screen.type("Code", stage.code_by_sms())
+    screen.press("Sign in")
+    stage.may_send_again()
+    screen.open("/profile/codes")
+    yield "codes-sms"
+    screen.press("Send me a code by SMS")
+    yield "current-code-sent"
+    screen.open("/profile")
+    screen.press("Manage")
+    yield "method-sms"
     screen.press("Sign out")
 
 

@@ -166,3 +166,38 @@ def test_an_owner_forces_everyone_after_seeing_whom_it_reaches(stage: Stage, scr
     screen.press("Sign out")
     screen.sign_in(Person("bob"))
     assert screen.where == "/set-up"
+
+
+def test_a_phone_gets_codes_that_are_good_on_the_pages_and_over_radius(stage: Stage, screen: Screen) -> None:
+    """Brought by a real gateway, to whoever has nothing but a phone, and each of them good once."""
+    carol = stage.person("carol", role="member", phone=False)
+    screen.sign_in(carol)
+    screen.type("Number of the phone", "+49 151 12345678")
+    screen.press("Send a code")
+    screen.type("Code that came", stage.code_by_sms())
+    screen.press("Continue")
+    screen.tick("I have safely recorded")
+    screen.press("Finish")
+    assert screen.where == "/profile"
+    screen.press("Sign out")
+    stage.may_send_again()
+    screen.sign_in(carol)
+    assert "sent to your phone ending in 678" in screen.text
+    code = stage.code_by_sms()
+    screen.type("Code", code)
+    screen.press("Sign in")
+    assert screen.where == "/profile"
+    with radius(stage) as client:
+        assert client.ask("carol", (PASSWORD + code).encode()).code is Code.ACCESS_REJECT, "a code is good once"
+        stage.may_send_again()
+        reply = client.ask("carol", PASSWORD.encode())
+        assert reply.code is Code.ACCESS_REJECT
+        assert "sent to your phone ending in 678" in reply.message
+        assert client.ask("carol", (PASSWORD + stage.code_by_sms()).encode()).code is Code.ACCESS_ACCEPT
+        stage.may_send_again()
+        client.ask("carol", PASSWORD.encode())
+    screen.press("Sign out")
+    screen.sign_in(carol)
+    screen.type("Code", stage.code_by_sms())
+    screen.press("Sign in")
+    assert screen.where == "/profile", "what RADIUS had sent is good on the pages"

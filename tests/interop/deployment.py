@@ -2,12 +2,13 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from base64 import b32encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -50,14 +51,14 @@ class Deployment:
     directory: Path
     prefix: Sequence[str] = ()
 
-    def command(self, *arguments: str, stdin: str = "") -> Any:
-        """Run a command that must succeed and return its JSON document."""
+    def command(self, *arguments: str, stdin: str = "", **settings: str) -> Any:
+        """Run a command, with settings of its own, that must succeed; return its JSON document."""
         done = subprocess.run(
             self._command(*arguments, "--json"),
             input=stdin,
             capture_output=True,
             text=True,
-            env=self._environ,
+            env={**self._environ, **{f"RADIUSD_MFA_{name.upper()}": value for name, value in settings.items()}},
             timeout=60,
             check=False,
         )
@@ -91,6 +92,11 @@ class Deployment:
         """Return the user whose phone has scanned an otpauth URI."""
         secret = parse_qs(urlsplit(uri).query)["secret"][0]
         return User(name, seed_from_base32(secret), password)
+
+    def forget_what_was_sent(self) -> None:
+        """Let another code be sent by SMS at once, which takes half a minute otherwise."""
+        with closing(sqlite3.connect(self.directory / "state" / "radiusd-mfa.sqlite3")) as database, database:
+            database.execute("UPDATE sms_codes SET history = ''")
 
     def audit(self, user: User) -> list[tuple[str, str]]:
         """Return (outcome, reason) of each of a user's sign-ins, oldest first."""

@@ -13,6 +13,7 @@ from tests.interop.conftest import APPEND, CHALLENGE, DIALOGUE, PROXIED, STRICT,
 from tests.interop.deployment import SECRET, Server, User
 from tests.interop.relay import relaying
 from tests.interop.requirements import need
+from tests.support.post import gateway
 from tests.support.set_ups import codes_in, key_in
 
 pytestmark = pytest.mark.interop
@@ -255,3 +256,28 @@ def test_a_wrong_secret_is_silence_to_radclient_and_named_by_the_doctor(
     assert len(found) == 1
     assert found[0]["remedy"] == "radiusd-mfa nas set strict --secret-stdin"
     assert "wrong Message-Authenticator" in found[0]["what"]
+
+
+def test_a_code_by_sms_is_sent_after_the_password_and_answers_the_challenge(
+    radclient: Radclient, server: Server, newcomer: User
+) -> None:
+    """From the commands of an administrator to the gateway and back, with nothing but real programs."""
+    deployment = server.deployment
+    with gateway() as by_sms:
+
+        def delivered() -> str:
+            deployment.command("outbox", "run", "--once", sms_url=f"{by_sms.url}/send")
+            found: str = re.findall(r"\b\d{6}\b", by_sms.asked[-1].body)[0]
+            return found
+
+        number = ("--sms", "--phone", "+4915112345678")
+        deployment.command("mfa", "enrol", newcomer.name, *number, sms_url=f"{by_sms.url}/send")
+        deployment.command("mfa", "confirm", newcomer.name, "--code-stdin", stdin=delivered())
+        deployment.forget_what_was_sent()
+        name, answers = radclient.ask(CHALLENGE, *asks_for(newcomer, newcomer.password))
+        assert name == "Access-Challenge"
+        assert answers["Reply-Message"][0].startswith("A code was sent to your phone ending in 678.")
+        (state,) = answers["State"]
+        done = radclient.ask(CHALLENGE, *asks_for(newcomer, delivered()), f"State = {state}")
+    assert done[0] == "Access-Accept"
+    assert deployment.audit(newcomer) == [("challenge", "sms-sent"), ("accept", "sms")]

@@ -1,9 +1,12 @@
 """kill -9 at named points, then the retransmission: one verdict, one code, one audit row (I1, I2, I6)."""
 
 import pytest
+from sqlalchemy import select
 
 from radiusd_mfa.radius.wire import Code
+from radiusd_mfa.store import schema
 from tests.processes.conftest import Nodes
+from tests.support.phones import add_phone, last_code
 from tests.support.world import Reply, TestNas, TestUser, World
 
 REASONS = {"accept": "totp", "reject": "wrong-code", "challenge": "code-due"}
@@ -62,3 +65,49 @@ def test_a_node_killed_before_the_commit_leaves_the_code_unspent(world: World, n
     assert resend(nas, octets, authenticator, again.address).code is Code.ACCESS_ACCEPT
     assert nas.ask("alice", alice.typed(1)).code is Code.ACCESS_ACCEPT
     assert world.audit() == [("accept", "totp")] * 2
+
+
+def messages(world: World) -> int:
+    with world.database.reading() as connection:
+        return len(connection.execute(select(schema.outbox)).fetchall())
+
+
+def test_a_node_killed_after_it_had_a_code_sent_leaves_it_to_the_others_and_none_is_sent_again(
+    world: World, nodes: Nodes
+) -> None:
+    world.nas(challenge=True)
+    alice = world.user(enrolled=False, enrolled_before=True)
+    add_phone(world, alice)
+    one, other = nodes.start(), nodes.start()
+    nas = world.client(one.address)
+    octets, authenticator = nas.request("alice", b"hunter2")
+    one.crashes("after-settle")
+    assert nas.is_ignored(octets, authenticator, timeout=0.1)
+    assert one.has_crashed()
+    reply = resend(nas, octets, authenticator, other.address)
+    assert reply.code is Code.ACCESS_CHALLENGE
+    assert "678" in reply.message
+    assert messages(world) == 1
+    octets, authenticator = nas.request("alice", last_code(world).encode(), state=reply.state)
+    other.crashes("after-settle")
+    nas.turn_to(other.address)
+    assert nas.is_ignored(octets, authenticator, timeout=0.1)
+    assert other.has_crashed()
+    assert resend(nas, octets, authenticator, nodes.again(one).address).code is Code.ACCESS_ACCEPT
+    assert world.audit() == [("challenge", "sms-sent"), ("accept", "sms")]
+
+
+def test_a_node_killed_before_the_commit_sends_nothing_and_spends_nothing(world: World, nodes: Nodes) -> None:
+    world.nas()
+    alice = world.user(enrolled=False, enrolled_before=True)
+    add_phone(world, alice)
+    one = nodes.start()
+    nas = world.client(one.address)
+    octets, authenticator = nas.request("alice", b"hunter2")
+    one.crashes("before-settle")
+    assert nas.is_ignored(octets, authenticator, timeout=0.1)
+    assert one.has_crashed()
+    assert messages(world) == 0
+    again = nodes.again(one)
+    assert resend(nas, octets, authenticator, again.address).code is Code.ACCESS_REJECT
+    assert messages(world) == 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
@@ -12,6 +13,7 @@ from sqlalchemy import insert, select
 from radiusd_mfa.delivery.office import open_office
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.outbox_queue import OutboxQueue
+from radiusd_mfa.usecases.outbox_ports import Channel
 from tests.support.post import TestGateway
 from tests.support.world import TestUser, World
 
@@ -30,6 +32,16 @@ def add_phone(world: World, user: TestUser, number: str = NUMBER, *, is_default:
             )
         statement = insert(schema.methods).values(**values, confirmed_at=at, is_default=is_default)
         return int(connection.execute(statement.returning(schema.methods.c.id)).scalar_one())
+
+
+def last_code(world: World) -> str:
+    """Read the newest code out of the outbox, as a worker that delivers it."""
+    queue, now = OutboxQueue(world.database, world.keys), time.time()
+    codes = []
+    while (claimed := queue.claim([Channel.SMS], now=now, until=now + 60)) is not None:
+        assert claimed.values is not None
+        codes.append(str(claimed.values["code"]))
+    return codes[-1]
 
 
 def wrong(code: str) -> str:
