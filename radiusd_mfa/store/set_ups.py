@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, exists, select
+import psycopg
+from sqlalchemy import Connection, exists, func, select
+from sqlalchemy.exc import OperationalError
 
 from radiusd_mfa.core.facts import Attempt, Facts
 from radiusd_mfa.core.set_up import Dialogue, Progress, Recording
@@ -20,6 +22,7 @@ from radiusd_mfa.usecases.ports import Settlement
 _challenges: Final = schema.challenges.c
 _methods: Final = schema.methods.c
 _users: Final = schema.users.c
+_PATIENCE: Final = "200ms"
 
 
 def may_be_in_one(attempt: Attempt, facts: Facts) -> bool:
@@ -49,9 +52,13 @@ def settle_alongside(
     row: SignInRow,
     settlement: Settlement,
     settle: Callable[[Connection, Sequence[SignInRow]], dict[int, int]],
+    taken: set[int | None],
 ) -> dict[int, int]:
-    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held."""
-    if settlement.alongside is None or not _lock(connection, row.user_id):
+    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held.
+
+    `taken` holds the users of the batch whose lock somebody else has.
+    """
+    if settlement.alongside is None or not _lock(connection, row.user_id, taken):
         return {}
     with connection.begin_nested() as savepoint:
         held = settle(connection, [row])
@@ -61,13 +68,35 @@ def settle_alongside(
     return {}
 
 
-def _lock(connection: Connection, user_id: int | None) -> bool:
-    """Lock the user's row as administration does; where somebody has it, the sign-in is judged again.
+def _lock(connection: Connection, user_id: int | None, taken: set[int | None]) -> bool:
+    """Lock the user's row as administration does; where somebody has it for long, the sign-in is judged again.
 
-    To wait would let one forgotten transaction silence everybody in the batch.
+    Another node with a sign-in of the same user is done in a moment, which is waited for: judged again at once, it
+    would meet that lock until its tries are used up. To wait for more would let one forgotten transaction silence
+    everybody in the batch, so `taken` remembers whose lock could not be had.
     """
-    found = select(_users.id).where(_users.id == user_id).with_for_update(key_share=True, skip_locked=True)
-    return connection.execute(found).scalar() is not None
+    found = select(_users.id).where(_users.id == user_id)
+    if user_id in taken:
+        return False
+    if connection.execute(found.with_for_update(key_share=True, skip_locked=True)).scalar() is not None:
+        return True
+    try:
+        with connection.begin_nested():
+            usual = connection.execute(select(func.current_setting("lock_timeout"))).scalar_one()
+            _wait_at_most(connection, _PATIENCE)
+            locked = connection.execute(found.with_for_update(key_share=True)).scalar() is not None
+            _wait_at_most(connection, usual)
+    except OperationalError as error:
+        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise
+        locked = False
+    if not locked:
+        taken.add(user_id)
+    return locked
+
+
+def _wait_at_most(connection: Connection, patience: str) -> None:
+    connection.execute(select(func.set_config("lock_timeout", patience, True)))
 
 
 def _carried(

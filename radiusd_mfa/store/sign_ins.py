@@ -103,12 +103,13 @@ class SignIns:
         self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
     ) -> dict[int, int]:
         """Settle a batch that meets an account twice, a settled request, a packet of a set-up, or a code by SMS."""
+        taken: set[int | None] = set()
         alone = [row for row in rows if settlements[row.position].alongside is None]
         with self._database.writing() as connection:
             held = self._dialect.settle(connection, alone) if alone else {}
             for row in rows:
                 settlement = settlements[row.position]
-                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle)
+                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle, taken)
             held |= {position: 0 for position, each in enumerate(settlements) if each.verdict.settled_before}
             ended = [each for position, each in enumerate(settlements) if position in held]
             self._settle_charges(connection, [each for each in ended if _charged_apart(each, met_once)])
