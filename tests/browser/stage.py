@@ -129,6 +129,12 @@ class Screen:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     @property
+    def selected(self) -> str:
+        """What a copy would take."""
+        text: str = self.driver.execute_script("return String(getSelection())")
+        return text
+
+    @property
     def heading(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "h1").text
 

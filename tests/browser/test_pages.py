@@ -57,6 +57,20 @@ def test_without_a_tick_the_set_up_does_not_finish(stage: Stage, screen: Screen)
     assert screen.where == "/set-up/codes"
 
 
+def test_one_click_selects_what_is_to_be_copied(stage: Stage, screen: Screen) -> None:
+    """So that they can be copied without the script, which only adds a button for it."""
+    screen.sign_in(stage.person("alice", phone=False))
+    screen.press("Show the QR code")
+    secret = screen.driver.find_element(By.CSS_SELECTOR, ".secret")
+    secret.click()
+    assert screen.selected == secret.text
+    screen.type("Code that the app shows now", Phone(secret.text).code())
+    screen.press("Continue")
+    screen.driver.find_element(By.ID, "codes").click()
+    codes = [item.text for item in screen.driver.find_elements(By.CSS_SELECTOR, "#codes li")]
+    assert screen.selected.split() == codes
+
+
 def test_everything_can_be_done_with_the_keyboard(stage: Stage, screen: Screen) -> None:
     alice = stage.person("alice")
     assert alice.phone is not None
