@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,8 +10,9 @@ from radiusd_mfa.core.verdict import Verdict
 from radiusd_mfa.passwords.pool import Expired, HashPool
 from radiusd_mfa.radius.wire import Attribute, Cause, Code, PacketError
 from radiusd_mfa.server.intake import Work
-from radiusd_mfa.server.pipeline import CAPACITY
+from radiusd_mfa.server.pipeline import CAPACITY, TRIES
 from radiusd_mfa.server.replies import Replies
+from radiusd_mfa.usecases.ports import Settlement
 from tests.support.packets import SIGNATURE, build, new_authenticator, password, user
 from tests.support.taps import Tap, eventually
 from tests.support.world import World
@@ -146,3 +147,34 @@ def test_a_reply_that_cannot_be_made_leaves_the_next_sign_ins_answered(
         eventually(world.audit)
         broken.clear()
         assert nas.ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
+
+
+class Thief(Tap):
+    """A store in which somebody else is always first."""
+
+    steals = True
+    stolen = 0
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[int | None]:
+        if not self.steals:
+            return super().settle(settlements)
+        self.stolen += len(settlements)
+        return [None] * len(settlements)
+
+
+def test_a_sign_in_that_always_loses_its_claim_is_left_to_its_retransmission(world: World) -> None:
+    """It must not go round for ever, and it may neither be accepted nor refused (I4)."""
+    world.nas()
+    alice, thief = world.user(), Thief()
+    with world.daemon(wrap=thief.around) as daemon:
+        nas = world.client(daemon)
+        octets, authenticator = nas.request("alice", alice.typed())
+        assert nas.is_ignored(octets, authenticator)
+        eventually(lambda: daemon.drops.counts["fault"])
+        assert thief.stolen == TRIES
+        thief.steals = False
+        nas.send(octets)
+        reply = nas.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+    assert world.audit() == [("accept", "totp")]
