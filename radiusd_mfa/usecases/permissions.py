@@ -26,6 +26,8 @@ class Permission(StrEnum):
 
 
 OWNER: Final = "owner"
+GIVEN_BY: Final = "The operator gives permissions: radiusd-mfa member set"
+"""Ends every refusal for want of a permission."""
 OF_ROLE: Final[Mapping[str, frozenset[Permission]]] = {
     OWNER: frozenset(Permission),
     "admin": frozenset({Permission.MEMBERS_VIEW, Permission.MFA_RESET}),
@@ -93,7 +95,9 @@ def _lacking(person: Person, permissions: Sequence[Permission], teams: Sequence[
     mine = _by_team(person, books)
     missing = {team: [each for each in permissions if each not in held(mine.get(team))] for team in teams}
     said = [f"{', '.join(lacks)} in team {escaped(team)}" for team, lacks in missing.items() if lacks]
-    return Refusal(f"“{escaped(person.name)}” lacks {'; '.join(said)}.") if said else None
+    if not said:
+        return None
+    return Refusal(f"“{escaped(person.name)}” lacks {'; '.join(said)}. {GIVEN_BY}")
 
 
 def _by_team(person: Person, books: Books) -> Mapping[str, Member]:

@@ -17,6 +17,7 @@ from radiusd_mfa.usecases.admin_ports import AuditFilter
 from radiusd_mfa.usecases.books import Books
 from radiusd_mfa.usecases.changes import Change, Refusal, viewed
 from radiusd_mfa.usecases.nas import Wanted
+from radiusd_mfa.usecases.permissions import GIVEN_BY
 from radiusd_mfa.usecases.removal import Removed
 from radiusd_mfa.usecases.reset import Invitation
 from tests.support.acting import VOLUNTARY, Colleague, colleague, join, team
@@ -165,10 +166,11 @@ def test_a_team_that_there_is_not_is_refused_to_a_person_like_one_of_others(offi
     team(office.world, "secret-lab")
     needs = {**office.world.needs, "actor": office.alice.person()}
     for missing in ("secret-lab", "secret-lob"):
-        expected = Refusal(f"“alice” lacks members.view in team {missing}.")
+        expected = Refusal(f"“alice” lacks members.view in team {missing}. {GIVEN_BY}")
         assert teams.members(team=missing, **needs) == expected
         assert policies.show(missing, **needs) == expected
-    assert policies.apply("secret-lob", VOLUNTARY, **needs) == Refusal("“alice” lacks policy.write in team secret-lob.")
+    refused = policies.apply("secret-lob", VOLUNTARY, **needs)
+    assert refused == Refusal(f"“alice” lacks policy.write in team secret-lob. {GIVEN_BY}")
 
 
 @pytest.mark.parametrize("subject", ["methods", "codes", "confirmation", "set-up"])
