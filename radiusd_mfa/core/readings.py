@@ -45,6 +45,11 @@ class SpentCode:
 Factor = SpendStep | SpendSms | StoredBackupCode | NothingTyped | AskedForSms | WrongCode | SpentCode
 
 
+# Made once: `A | B` in place of a tuple is made anew at each look.
+_NO_CODE: Final = (NothingTyped, AskedForSms)
+_MATCHED: Final = (SpendStep, SpendSms, StoredBackupCode, SpentCode)
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
@@ -65,21 +70,15 @@ def hypotheses(typed: Typed, facts: Facts, now: float) -> tuple[Hypothesis, ...]
     """
     digits = {method.digits for method in facts.methods} or {USUAL_DIGITS}
     read = [hypothesis(reading, facts, now) for reading in typed.readings if _plausible(reading, digits)]
-    whole = [h for h in read if isinstance(h.factor, NothingTyped | AskedForSms)]
-    matched = sorted((h for h in read if _matched(h)), key=lambda h: isinstance(h.factor, SpentCode))
+    whole = [h for h in read if isinstance(h.factor, _NO_CODE)]
+    matched = [h for h in read if isinstance(h.factor, _MATCHED)]
+    matched.sort(key=lambda h: isinstance(h.factor, SpentCode))
     wrong = [h for h in read if isinstance(h.factor, WrongCode)]
     return (*matched, *whole)[:MOST_READINGS] if matched else (*whole, *wrong)[:MOST_READINGS]
 
 
 def _plausible(reading: Reading, digits: Iterable[int]) -> bool:
     return not isinstance(reading.code, TotpCode) or len(reading.code.digits) in digits
-
-
-_MATCHED: Final = (SpendStep, SpendSms, StoredBackupCode, SpentCode)
-
-
-def _matched(hypothesis: Hypothesis) -> bool:
-    return isinstance(hypothesis.factor, _MATCHED)
 
 
 def hypothesis(reading: Reading, facts: Facts, now: float) -> Hypothesis:

@@ -264,7 +264,7 @@ def read(connection: Connection, queries: Sequence[Query], *, charging: bool) ->
     found = _run(connection, _OPEN if charging else _REREAD, arrays(queries, _QUERY_COLUMNS))
     met = next((row[-1] for row in found if row[0] == 0), None) or ()
     teams = map(_team, met)
-    return Read([FactRow(*row[:-1]) for row in found], {team.id: team for team in teams})
+    return Read([FactRow._make(row[:-1]) for row in found], {team.id: team for team in teams})
 
 
 def settle(connection: Connection, rows: Sequence[Row]) -> dict[int, int]:
