@@ -184,8 +184,10 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: upgrading a read lock later fails instead of waiting.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("writes", False):
+            _take_turn(_sqlite_driver(connection), deadline)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
 
@@ -193,8 +195,7 @@ def _open_sqlite(url: URL, deadline: float) -> Engine:
 @contextmanager
 def _sqlite_transaction(connection: Connection, deadline: float, *, durable: bool) -> Iterator[None]:
     """Hold the write lock and commit at the end; by the driver, whose three calls cost a third of SQLAlchemy's."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the caller has looked
+    driver = _sqlite_driver(connection)
     # In a write-ahead log both are safe from corruption; FULL also waits for the disk, for all that was written before.
     driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
     _take_turn(driver, deadline)  # where anything is raised, the caller closes the connection: a rollback
@@ -202,10 +203,17 @@ def _sqlite_transaction(connection: Connection, deadline: float, *, durable: boo
     driver.execute("COMMIT")
 
 
+def _sqlite_driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the caller has looked
+    return driver
+
+
 def _take_turn(driver: sqlite3.Connection, deadline: float) -> None:
     """Begin a writing transaction as soon as another process has ended its own; at most `deadline` seconds of waiting.
 
-    By short naps: those of SQLite are 1, 2, 5, 10, 15 ms, and two workers hold the lock for some 3 ms each.
+    By short naps: those of SQLite are 1, 2, 5, 10, 15 ms, and two workers hold the lock for some 3 ms each. Whoever
+    naps longer than the others comes last.
     """
     driver.execute("PRAGMA busy_timeout=0")
     until = monotonic() + deadline

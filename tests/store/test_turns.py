@@ -43,6 +43,29 @@ def write(database: Database, name: str) -> int:
 
 
 @pytest.mark.usefixtures("other")
+def test_a_command_whose_turn_does_not_come_within_the_deadline_is_refused(file: Path) -> None:
+    with (
+        closing(Database(f"sqlite:///{file}", deadline=0.2)) as database,
+        pytest.raises(StoreFault, match="locked"),
+        database.writing(),
+    ):
+        pytest.fail("it began")
+
+
+def test_a_command_writes_when_a_worker_has_ended(file: Path, other: sqlite3.Connection) -> None:
+    def command(database: Database) -> None:
+        with database.writing() as connection:
+            connection.exec_driver_sql(WRITES, ("second",))
+
+    with closing(Database(f"sqlite:///{file}", deadline=10)) as database, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(command, database)
+        other.execute("COMMIT")
+        writing.result(timeout=30)
+
+    assert other.execute("SELECT count(*) FROM meta WHERE name = 'second'").fetchone() == (1,)
+
+
+@pytest.mark.usefixtures("other")
 def test_a_turn_that_does_not_come_within_the_deadline_is_a_fault(file: Path) -> None:
     with closing(Database(f"sqlite:///{file}", deadline=0.2)) as database, pytest.raises(StoreFault, match="locked"):
         write(database, "late")
