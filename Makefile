@@ -12,7 +12,7 @@ BENCH   ?=
 ALONE := $(shell [ "$$(id -u)" = 0 ] && command -v unshare >/dev/null && echo unshare --mount --propagation private)
 SOAK_MINUTES ?= 60
 
-.PHONY: demo test test-two browser lint check format fuzz faults faults-short soak bench bench-quick wheel audit clean help
+.PHONY: demo test test-two browser lint check format fuzz faults faults-short soak bench bench-quick wheel nodes audit clean help
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ bench-quick: $(READY) ## every benchmark in short, about a quarter of an hour; i
 wheel: $(READY)      ## build dist/*.whl, and try it in an empty environment with its dependencies from the index
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	RADIUSD_MFA_TEST_INDEX=1 $(BIN)/python -m pytest tests/packaging/test_wheel.py
+
+nodes: $(READY)      ## two servers, a primary and a standby: kill -9, failover, rolling restart and upgrade, as docs/several-nodes.md says
+	$(BIN)/python -m pytest -v tests/processes/test_failover.py tests/processes/test_crashes.py tests/processes/test_change_under_load.py
 
 audit: $(READY)      ## look for known vulnerabilities in what is installed; asks a service on the network, so not in CI
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

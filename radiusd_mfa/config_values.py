@@ -121,7 +121,7 @@ def database_url(raw: Raw) -> str:
         case "sqlite":
             return _sqlite_url(rest, raw.base)
         case "postgresql" | "postgres" | "postgresql+psycopg":
-            return "postgresql+psycopg://" + _checked_authority(rest)
+            return "postgresql+psycopg://" + _checked_authority(_one_authority(rest))
         case _:
             raise ValueError(f"has the scheme {scheme!r}; sqlite and postgresql are known")
 
@@ -132,6 +132,27 @@ def _sqlite_url(rest: str, base: Path) -> str:
         raise ValueError("must name a file after sqlite:/// since the daemon, the portal and the commands share it")
     # Absolute, so that a start from elsewhere does not make a second, empty database.
     return f"sqlite:///{base / name}{mark}{query}"
+
+
+def _one_authority(rest: str) -> str:
+    """Turn libpq's list of hosts into the parameters that SQLAlchemy has for it; one host stays as it is.
+
+    Of several the one that takes writes is meant, unless the URL says otherwise: a standby would fail each sign-in.
+    """
+    place, slash, tail = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts:
+        return rest
+    found = [re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?", host) for host in hosts.split(",")]
+    parts = [match for match in found if match is not None]
+    if len(parts) < len(found):
+        raise ValueError("has a host or port that cannot be read; several are written as host1:5432,host2:5432")
+    database, _, query = tail.partition("?")
+    names, ports = ",".join(part[1].strip("[]") for part in parts), ",".join(part[2] or "5432" for part in parts)
+    query = "&".join(filter(None, (query, f"host={names}&port={ports}")))
+    if "target_session_attrs=" not in query:
+        query += "&target_session_attrs=read-write"
+    return f"{user}{at}{slash}{database}?{query}"
 
 
 def _checked_authority(rest: str) -> str:

@@ -102,6 +102,7 @@ def test_the_message_of_the_fault_holds_every_complaint() -> None:
         ('database_url = "sqlite://host/file"', "must name a file"),
         ('database_url = "postgresql://host"', "names no database"),
         ('database_url = "postgresql://u:p@host:port/db"', "cannot be read"),
+        ('database_url = "postgresql://u:p@one,two:port/db"', "several are written as host1:5432,host2:5432"),
         (
             "request_deadline = 1\ndatabase_deadline = 0.5",
             r"reject_delay \(1 s\) must be below request_deadline \(1 s\)",
@@ -163,6 +164,7 @@ def test_a_file_that_is_not_text_is_a_complaint(tmp_path: Path) -> None:
     "url",
     [
         "postgresql://u:canary@host:port/db",
+        "postgresql://u:canary@one,two:port/db",
         "postgresql://u:canary@[host/db",
         "postgresql://u:canary@host",
         "mysql://u:canary@host/db",
@@ -206,6 +208,14 @@ def test_a_database_password_is_shown_nowhere(url: str, shown: str) -> None:
     [
         ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
         ("postgresql:///d", "postgresql+psycopg:///d"),
+        (
+            "postgresql://u:p@h1:5433,[::1],h2/d?sslmode=require",
+            "postgresql+psycopg://u:p@/d?sslmode=require&host=h1,::1,h2&port=5433,5432,5432&target_session_attrs=read-write",
+        ),
+        (
+            "postgresql://h1,h2/d?target_session_attrs=any",
+            "postgresql+psycopg:///d?target_session_attrs=any&host=h1,h2&port=5432,5432",
+        ),
         ("postgresql+psycopg://h/d?sslmode=require", "postgresql+psycopg://h/d?sslmode=require"),
         ("sqlite:////srv/x.sqlite3", "sqlite:////srv/x.sqlite3"),
         ("sqlite:////srv/x.sqlite3?timeout=5", "sqlite:////srv/x.sqlite3?timeout=5"),
