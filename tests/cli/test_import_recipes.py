@@ -1,7 +1,11 @@
 """Every import of docs/import.md is run on the files beside it, and prints the lines that are shown there."""
 
+import os
+import pty
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +65,33 @@ def test_what_comes_over_can_be_seen(ready: Cli, monkeypatch: pytest.MonkeyPatch
 )
 def test_a_format_is_told_by_its_beginning(name: str, kind: Format) -> None:
     assert files.recognised((EXAMPLES / name).read_bytes()) is kind
+
+
+def test_how_far_it_is_is_shown_on_a_terminal_only(ready: Cli, environ: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "users.jsonl"
+    file.write_text("".join(f'{{"username": "user{n}", "password": "x"}}\n' for n in range(3000)))
+    arguments = ("user", "import", "--dry-run", str(file))
+    assert ready(*arguments).stderr == ""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RADIUSD_MFA_")}
+    shown = {}
+    for json in ((), ("--json",)):
+        controller, terminal = pty.openpty()
+        command = [sys.executable, "-m", "radiusd_mfa", *arguments, *json]
+        own = inherited | environ | {"TERM": "xterm", "COLUMNS": "100"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=own) as process:
+            os.close(terminal)
+            shown[json] = _read_all(controller)
+            assert process.wait(60) == 0
+        os.close(controller)
+    assert b"Reading" in shown[()]
+    assert shown[("--json",)] == b""
+
+
+def _read_all(controller: int) -> bytes:
+    found = b""
+    try:
+        while piece := os.read(controller, 4096):
+            found += piece
+    except OSError:  # Linux says EIO when the last program has closed the terminal
+        pass
+    return found
