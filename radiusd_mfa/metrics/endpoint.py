@@ -55,6 +55,7 @@ class MetricsEndpoint:
 
     def __init__(self, listening: socket.socket, tallies: Tallies, read: ReadFigures) -> None:
         self._socket = listening
+        self._address = Endpoint(*listening.getsockname()[:2])
         self._tallies = tallies
         self._read = read
         self._figures: Figures | None = None
@@ -66,14 +67,15 @@ class MetricsEndpoint:
         Thread(target=self.run, name="metrics", daemon=True).start()
 
     def run(self) -> None:
-        """Answer for ever."""
-        host, port = self._socket.getsockname()[:2]
-        _log.info("metrics are at http://%s/metrics", Endpoint(host, port))
+        """Answer for ever, or until the socket is closed."""
+        _log.info("metrics are at http://%s/metrics", self._address)
         Thread(target=self._read_for_ever, name="figures", daemon=True).start()
         while True:
             try:
                 connection, _address = self._socket.accept()
             except OSError as error:
+                if self._socket.fileno() < 0:
+                    return
                 _log.warning("a connection for metrics was not taken: %s", error)
                 Event().wait(FRESH)  # out of descriptors: not to be asked again at once
                 continue
