@@ -113,7 +113,9 @@ def need_debians_python() -> None:
         check=False,
     )
     if asked.stdout.split() != [str(part) for part in sys.version_info[:2]]:
-        pytest.skip(f"{DEBIAN} is of another version than the tests' Python, whose libraries it would have to take")
+        pytest.skip(
+            f"{DEBIAN} has no venv, or is of another version than the tests' Python, whose libraries it is to take"
+        )
 
 
 def run(lines: list[str], checkout: Path) -> str:

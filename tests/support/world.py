@@ -26,6 +26,7 @@ from radiusd_mfa.radius.client import encode_request, verify_reply
 from radiusd_mfa.radius.profiles import encode_profile
 from radiusd_mfa.radius.wire import Attribute, Code, Packet
 from radiusd_mfa.server.daemon import Daemon, Parts
+from radiusd_mfa.server.systemd import NOBODY, Pulse
 from radiusd_mfa.server.udp import Listener
 from radiusd_mfa.server.workers import bind
 from radiusd_mfa.shipped import dictionaries
@@ -355,6 +356,7 @@ class World:
         *,
         wrap: Callable[[SignInStore], SignInStore] = lambda store: store,
         renews: bool = False,
+        pulse: Pulse = NOBODY.pulse,
         **settings: Any,
     ) -> Iterator[Daemon]:
         """Serve in a thread with database connections of its own; `wrap` may cause faults in the store.
@@ -377,7 +379,7 @@ class World:
         lead = Lead(parts, sockets[0], [Daemon(parts, listeners) for listeners in sockets[1:]])
         ready = [threading.Event() for _ in sockets]
         threads = [
-            threading.Thread(target=daemon.run, args=(event.set,), name="daemon")
+            threading.Thread(target=daemon.run, args=(event.set, pulse), name="daemon")
             for daemon, event in zip((lead, *lead.others), ready, strict=True)
         ]
         for thread in threads:
