@@ -109,13 +109,11 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
     circumstances = Circumstances.of(attempt, facts, found)
     required = requirement(circumstances, policies_of(facts.memberships))
     outcome, reason = decided(circumstances, required)
-    return Verdict(
+    verdict = Verdict(
         outcome,
         reason,
-        mark=_mark(found, reason, facts, at_prompt=isinstance(attempt.typed, Answer)),
+        mark=_mark(found, reason, facts, attempt),
         spend=_spend(answer.hypothesis.factor) if reason in _FRESH else None,
-        sends=facts.phones.to if reason is Reason.SMS_SENT and facts.phones is not None else None,
-        phone=_phone(facts, required),
         redeems=redeems,
         relies_on=_relied_on(facts, required) if reason is Reason.PERIOD else None,
         session=_session(reason, required, facts, given_at=attempt.at, now=attempt.at),
@@ -123,6 +121,10 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
         clock_is_behind=outcome is Outcome.REJECT and _clock_is_behind(facts.methods, attempt.at),
         found=found,
     )
+    if facts.phones is None:
+        return verdict
+    sends = facts.phones.to if reason is Reason.SMS_SENT else None
+    return replace(verdict, sends=sends, phone=_phone(facts, required))
 
 
 def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
@@ -296,9 +298,9 @@ def _found(answer: Right) -> Found:
             assert_never(other)
 
 
-def _mark(found: Found, reason: Reason, facts: Facts, *, at_prompt: bool) -> Mark:
+def _mark(found: Found, reason: Reason, facts: Facts, attempt: Attempt) -> Mark:
     """Count a code that opens nothing as a guess, unless there is nothing to guess: then the password was right."""
-    if found is Found.ASKED and at_prompt:
+    if found is Found.ASKED and isinstance(attempt.typed, Answer):
         return Mark.REFUND  # neither a guess nor a credential, and on an OTP-only NAS nobody has shown a password here
     if found not in (Found.WRONG, Found.SPENT) or reason is Reason.PERIOD:
         return Mark.CLEAR

@@ -97,7 +97,7 @@ def hypothesis(reading: Reading, facts: Facts, now: float) -> Hypothesis:
 def _digits(digits: str, facts: Facts, now: float) -> SpendStep | SpendSms | SpentCode | WrongCode:
     """Find what these digits are: a step of an authenticator, else the code that was sent to a phone."""
     found = _totp(digits, facts.methods, now)
-    sent = facts.phones.code if facts.phones else None
+    sent = facts.phones.code if facts.phones is not None else None
     if sent is None or isinstance(found, SpendStep):
         return found
     return SpendSms(sent.method_id, sent.digest) if _is_right(digits, sent, now) else found

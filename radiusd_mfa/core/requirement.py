@@ -18,7 +18,6 @@ Policies = Mapping[int, Policy]
 _NO_POLICIES: Final[Policies] = {}
 _EVERY_KIND: Final = frozenset(MethodKind)
 _SMS: Final = frozenset((MethodKind.SMS,))
-_KINDS: Final = {Found.TOTP: (MethodKind.TOTP, Reason.TOTP), Found.SMS: (MethodKind.SMS, Reason.SMS)}
 _BY_SEVERITY: Final = (Reason.NOT_REQUIRED, Reason.REPORTED, Reason.ENROL_LATER, Reason.NOT_ENROLLED)
 
 
@@ -213,9 +212,9 @@ def _enrol_by(standings: Iterable[Standing]) -> float | None:
 def _fresh(found: Found, circumstances: Circumstances, required: Requirement) -> Decision:
     if found is Found.BACKUP_CODE:
         return Decision(Outcome.ACCEPT, Reason.BACKUP_CODE)
-    kind, reason = _KINDS[found]
-    if kind in required.allowed:
-        return Decision(Outcome.ACCEPT, reason)
+    by_app = found is Found.TOTP
+    if (MethodKind.TOTP if by_app else MethodKind.SMS) in required.allowed:
+        return Decision(Outcome.ACCEPT, Reason.TOTP if by_app else Reason.SMS)
     return _refused(Reason.WRONG_CODE, circumstances, required)  # the method doesn't count
 
 

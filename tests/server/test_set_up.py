@@ -488,7 +488,7 @@ def test_who_has_a_method_of_another_kind_adds_none_by_the_password_alone(
 ) -> None:
     enrolled_by_sms(world)
     assert nas.ask(alice.user.name, b"hunter2").code is Code.ACCESS_CHALLENGE
-    assert world.audit() == [("challenge", "code-due")]
+    assert world.audit() == [("challenge", "sms-sent")]
     assert count(world, schema.challenges, schema.challenges.c.kind != "code") == 0, "none that leads to a set-up"
 
 
