@@ -13,6 +13,7 @@ from radiusd_mfa.server import daemon as daemon_module
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.store import schema
 from tests.support.clock import Clock
+from tests.support.phones import add_phone
 from tests.support.world import TestNas, World
 
 IDENTIFIER = 77
@@ -39,6 +40,8 @@ def cases(world: World, nas: TestNas, clock: Clock) -> list[Case]:
     world.user("disabled", disabled=True)
     world.user("unenrolled", enrolled=False)
     world.user("wrong-password")
+    # Who has a phone is told from nobody else, but by the right password alone, which sends a code (0002).
+    add_phone(world, world.user("phone", enrolled=False, enrolled_before=True))
     world.user("no-password")
     world.execute(update(schema.users).where(schema.users.c.name == "no-password").values(password_hash=None))
     wrong = f"hunter2{(int(wrong_code.code(at=clock.at)) + 1) % 10**6:06}".encode()
@@ -56,6 +59,8 @@ def cases(world: World, nas: TestNas, clock: Clock) -> list[Case]:
         Case("wrong-code", wrong, "known-wrong"),
         Case("wrong-code", b"hunter2\xff", "unreadable"),
         Case("spent", used, "code-reused"),
+        Case("phone", b"hunter2000000", "wrong-code"),
+        Case("phone", b"letmein", "wrong-password"),
     ]
 
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,29 @@ def test_a_phone_is_set_up_by_the_code_that_was_delivered(alice: Cli, sms: TestG
     assert (method["kind"], method["confirmed"], method["default"]) == ("sms", True, True)
     listed = alice("outbox", "list", "--json").stdout + alice("audit", "list", "--json").stdout
     assert code not in listed
+
+
+def test_a_code_by_sms_acts_for_its_owner(alice: Cli, sms: TestGateway, environ: dict[str, str]) -> None:
+    """`sms` in the place of the code has one sent, and it is asked for then; here it is typed a command later."""
+
+    def delivered() -> str:
+        assert alice("outbox", "run", "--once").exit_code == 0
+        found: str = json.loads(sms.asked[-1].body)["text"].split()[0]
+        return found
+
+    alice("mfa", "enrol", "alice", "--sms")
+    alice("mfa", "confirm", "alice", "--code-stdin", stdin=delivered())
+    with closing(sqlite3.connect(f"{environ['RADIUSD_MFA_STATE_DIR']}/radiusd-mfa.sqlite3")) as database, database:
+        database.execute("UPDATE sms_codes SET history = ''")  # half a minute later
+    asked = alice("mfa", "show", "alice", "--as", "alice", stdin="correct horse\nsms\n\n")
+    assert (asked.exit_code, asked.stdout) == (1, "")
+    assert asked.stderr.splitlines()[0] == "A code was sent to your phone ending in 678."
+    assert "not right" in asked.stderr
+    line = f"correct horse\n{delivered()}\n"
+    assert alice("mfa", "show", "alice", "--as", "alice", stdin=line).exit_code == 0
+    assert alice("mfa", "show", "alice", "--as", "alice", stdin=line).exit_code == 1
+    rows = alice("audit", "list", "--kind", "sign-in", "--json").json
+    assert [row["reason"] for row in reversed(rows)] == ["sms-sent", "sms-not-now", "sms", "wrong-code"]
 
 
 def test_without_a_gateway_no_phone_is_set_up(alice: Cli) -> None:
