@@ -164,6 +164,7 @@ def test_the_page_leads_to_a_sign_in_an_upgrade_back_again_and_out(checkout: Pat
     ]
     lines += ["stat -c '%U %a' /var/lib/radiusd-mfa/radiusd-mfa.sqlite3 | grep -qx 'radiusd-mfa 600'"]
     lines += ["stat -c '%U %a' /etc/radiusd-mfa/radiusd-mfa.key | grep -qx 'root 600'"]
+    lines += [typed(line) for line in commands("A new key")]
     # The version that follows is this one: what is tried is the way there.
     lines += [typed(line.replace("radiusd_mfa-0.2.0-py3", "radiusd_mfa-0.1.0-py3")) for line in commands("Upgrade")]
     lines += [typed(line) for line in commands("Roll back")]
@@ -176,7 +177,8 @@ def test_the_page_leads_to_a_sign_in_an_upgrade_back_again_and_out(checkout: Pat
 
 
 def test_every_command_of_the_page_is_in_a_section_that_is_run() -> None:
-    run_here = ("The program", "User, settings, keys, database", "The services", "Upgrade", "Roll back", "Uninstall")
+    run_here = ["The program", "User, settings, keys, database", "The services", "A new key", "Upgrade", "Roll back"]
+    run_here += ["Uninstall"]
     every = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     elsewhere = set(commands("PostgreSQL") + commands("Firewall"))
     found = {line for block in every for line in block.splitlines()} - elsewhere
