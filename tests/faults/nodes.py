@@ -24,7 +24,9 @@ POINTS: Final = (
     "after-send",
 )
 """Where kill -9 ends a daemon; see tests/processes/crash."""
-_CRASH: Final = Path(__file__).parent.parent / "processes" / "crash"
+_CHECKOUT: Final = Path(__file__).parents[2]
+_PATHS: Final = os.pathsep.join(map(str, (_CHECKOUT / "tests" / "processes" / "crash", _CHECKOUT)))
+"""With the checkout itself: the daemons are of the same one as this program, wherever the package is installed from."""
 _PATIENCE: Final = 60.0
 _TURN: Final = 0.02
 
@@ -61,7 +63,7 @@ class Node:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**self.environ, "PYTHONPATH": str(_CRASH), "CRASH_FLAGS": str(self.flags)},
+                env={**self.environ, "PYTHONPATH": _PATHS, "CRASH_FLAGS": str(self.flags)},
                 start_new_session=True,
             )
         while self._popen.poll() is None:
