@@ -92,7 +92,7 @@ def _each_failure_is_charged(evidence: Evidence) -> Iterator[str]:
             if row.reason not in FAILURES or row.request is None or len(charges) >= KEPT:
                 continue
             if row.request.hex() not in charged and not _is_forgiven(row, rows):
-                yield f"row {row.id} of {user} ({row.reason}) is charged nowhere"
+                yield f"row {row.id} of {user} ({row.reason}) is charged nowhere: {charges} after {list(rows)}"
 
 
 def _is_forgiven(row: Row, rows: Sequence[Row]) -> bool:
@@ -100,9 +100,16 @@ def _is_forgiven(row: Row, rows: Sequence[Row]) -> bool:
     return row.reason == "wrong-password" and any(
         (later.outcome in ("accept", "challenge") or later.reason == "code-missing")
         and later.nas == row.nas
-        and later.id > row.id
+        and _is_later(later, row)
         for later in rows
     )
+
+
+def _is_later(one: Row, other: Row) -> bool:
+    """By the commits where they are known: a row gets its number before its transaction waits for the throttle."""
+    if one.committed is None or other.committed is None:
+        return one.id > other.id
+    return one.committed > other.committed
 
 
 def _no_more_codes_are_tried_than_the_cap(evidence: Evidence) -> Iterator[str]:
