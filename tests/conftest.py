@@ -24,6 +24,9 @@ from radiusd_mfa.keys import KeyRing
 from radiusd_mfa.passwords.local import Profile
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.upgrade import upgrade
+from tests.support.canaries import in_files, in_what_is_left, pytest_runtest_makereport
+
+__all__ = ["pytest_runtest_makereport"]
 
 CHEAP: Final = Profile(time_cost=1, memory_kib=8, parallelism=1)
 """The least that argon2 allows: a test is about who gets in, not about what a hash costs."""
@@ -70,6 +73,13 @@ def migrate(url: str) -> None:
         database.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test: what was no single test's holds no secret either (ATTACKS 30)."""
+    yield
+    assert in_what_is_left(tmp_path_factory.getbasetemp()) == []
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSql]:
     # Not below pytest's own directory: run as root, the server is another user, who can't enter there.
@@ -81,6 +91,7 @@ def postgresql() -> Iterator[PostgreSql]:
         with get_server(directory / "pgdata", cleanup_mode="stop") as server:
             yield PostgreSql(server.get_uri())
         atexit.unregister(server._cleanup)  # it would make its lock file anew, in the directory that goes now
+        assert in_files(directory) == [], "the tables or the log of PostgreSQL hold what must show nowhere"
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

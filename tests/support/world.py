@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from radiusd_mfa.config import Config, Endpoint
-from radiusd_mfa.core import backup_codes
 from radiusd_mfa.core.backup_codes import BackupCode
 from radiusd_mfa.core.totp import Algorithm, code_at, step_at
 from radiusd_mfa.keys import KeyRing
@@ -40,6 +39,7 @@ from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.usecases.ports import SignInStore
 from radiusd_mfa.usecases.renewing import Renewing
 from radiusd_mfa.usecases.sign_in import SignIn
+from tests.support import canaries
 
 CHEAP = Profile(time_cost=1, memory_kib=8, parallelism=1)
 SECRET = b"a secret of the tests"
@@ -257,7 +257,7 @@ class World:
         watermark: int = 0,
     ) -> TestUser:
         """Add a user, with a confirmed authenticator unless told otherwise."""
-        seed = os.urandom(20)
+        seed = canaries.seed(os.urandom)
         now = time.time()
         generation = int(enrolled or enrolled_before or codes > 0)
         with self.database.writing() as connection:
@@ -277,7 +277,7 @@ class World:
                 )
                 sealed = self.keys.seal(seed, table="methods", column="seed", row=method_id)
                 connection.execute(update(schema.methods).where(schema.methods.c.id == method_id).values(seed=sealed))
-            made = backup_codes.make_set(codes, os.urandom) if codes else ()
+            made = canaries.codes(codes, os.urandom) if codes else ()
             for code in made:
                 _inserted(
                     connection,
