@@ -29,6 +29,10 @@ _COUNTED: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
     "seconds": lambda row: row["seconds"],
     "**violations**": lambda row: len(row["violations"]),
 }
+_REFUSED: Final = (
+    "Rejects of a code that was right in itself, by the reason in the audit log; the checker has found each due. Where\n"
+    "the reason is that of an Accept, the same octets came again at a server whose clock was off: a replay to it.\n"
+)
 
 
 def fault_run(result: Result) -> str:
@@ -43,8 +47,7 @@ def fault_run(result: Result) -> str:
         _side_by_side("what went wrong", "faults", rows, headings),
         _side_by_side("verdict on the wire", "verdicts", rows, headings),
         _side_by_side("reason in the audit log", "reasons", rows, headings),
-        "Rejects of a code that was right in itself, by the reason in the audit log; the checker has found each due. Where\n"
-        "the reason is that of an Accept, the same octets came again at a server whose clock was off: a replay to it.\n",
+        _REFUSED,
         _side_by_side("reason", "right_refused", rows, headings),
     ]
     return "\n".join(parts) + on_machine(result)
