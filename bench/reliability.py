@@ -30,8 +30,8 @@ _COUNTED: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
     "**violations**": lambda row: len(row["violations"]),
 }
 _REFUSED: Final = (
-    "Rejects of a code that was right in itself, by the reason in the audit log; the checker has found each due. Where\n"
-    "the reason is that of an Accept, the same octets came again at a server whose clock was off: a replay to it.\n"
+    "Rejects of a code that was right in itself, by the reason in the audit log; the checker has found each due.\n"
+    "Where it is that of an Accept, the same octets came again at a server whose clock was off: a replay to it.\n"
 )
 
 
