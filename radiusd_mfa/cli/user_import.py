@@ -74,8 +74,10 @@ def import_(
     if str(file) == "-" and key_stdin:
         raise click.UsageError("Standard input can't be both the file and the key; name the file.")
     app = session.open()
-    sheets = _sheets(file, name)
+    if file.is_dir() and wanted not in (_AUTO, Format.GOOGLE_AUTHENTICATOR):
+        raise click.UsageError(f"{escaped(str(file))} is a directory; only google-authenticator has one.")
     with _told(file):
+        sheets = _sheets(file, name)
         kind = _kind(file, wanted, sheets)
         key = _key(sheets, kind, from_stdin=key_stdin)
         whose = tokens.owners_of(tables.rows(tables.text_of(owners.read_bytes()))) if owners else {}
@@ -112,8 +114,6 @@ def _told(file: Path) -> Iterator[None]:
 
 def _kind(file: Path, wanted: str, sheets: Sequence[Sheet]) -> Format:
     if file.is_dir():
-        if wanted not in (_AUTO, Format.GOOGLE_AUTHENTICATOR):
-            raise click.UsageError(f"{escaped(str(file))} is a directory; only google-authenticator has one.")
         return Format.GOOGLE_AUTHENTICATOR
     return files.recognised(sheets[0].octets) if wanted == _AUTO else Format(wanted)
 
@@ -126,7 +126,10 @@ def _key(sheets: Sequence[Sheet], kind: Format, *, from_stdin: bool) -> bytes | 
 
 def _sheets(file: Path, name: Username | None) -> Sequence[Sheet]:
     if file.is_dir():
-        return list(_of_directory(file))
+        found = list(_of_directory(file))
+        if not found:
+            raise FileProblem("no file of google-authenticator is in it, neither called as its user nor in a folder so")
+        return found
     if str(file) == "-":
         return [Sheet("standard input", name.text if name else "", sys.stdin.buffer.read())]
     # In a home directory the folder tells whose it is.

@@ -150,6 +150,7 @@ def test_all_of_a_nas_entry_can_be_set_and_is_shown(ready: Cli) -> None:
         "--allow-proxy-state": "on",
         "--omit": "session-timeout, Idle-Timeout",
         "--retry-grace": "5",
+        "--disconnect-port": "1700",
     }
     ready("nas", "set", "localhost", *(word for pair in options.items() for word in pair))
     assert ready("nas", "show", "localhost", "--json").json == {
@@ -167,6 +168,7 @@ def test_all_of_a_nas_entry_can_be_set_and_is_shown(ready: Cli) -> None:
         "allow_proxy_state": True,
         "omit": ["Session-Timeout", "Idle-Timeout"],
         "retry_grace": 5.0,
+        "disconnect_port": 1700,
     }
     assert ready("nas", "set", "localhost", "--challenge", "off", "--set-up", "link", "--team", "").exit_code == 0
     after = ready("nas", "show", "localhost", "--json").json
@@ -240,10 +242,17 @@ def test_an_import_file_that_is_not_there_is_wrong_usage(ready: Cli) -> None:
     assert "/nowhere/users.jsonl" in ran.stderr
 
 
-def test_an_import_file_that_is_a_directory_ends_with_a_sentence(ready: Cli, tmp_path: Path) -> None:
-    ran = ready("user", "import", str(tmp_path))
-    assert ran.exit_code in (1, 2)
-    assert "Traceback" not in ran.stderr
+def test_an_import_from_a_directory_with_nobody_in_it_is_refused(ready: Cli, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    ran = ready("user", "import", str(tmp_path / "home"))
+    assert ran.exit_code == 1
+    assert "no file of google-authenticator is in it" in ran.stderr
+
+
+def test_a_directory_is_of_google_authenticator_and_of_nothing_else(ready: Cli, tmp_path: Path) -> None:
+    ran = ready("user", "import", str(tmp_path), "--format", "csv")
+    assert ran.exit_code == 2
+    assert "is a directory" in ran.stderr
 
 
 def test_the_audit_log_is_filtered_and_the_newest_comes_first(ready: Cli) -> None:

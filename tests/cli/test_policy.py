@@ -222,6 +222,7 @@ def test_every_refusal_has_something_that_can_be_done(reason: Reason) -> None:
     fine = {
         "totp",
         "backup-code",
+        "sms",
         "repeat",
         "period",
         "not-required",

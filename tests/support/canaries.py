@@ -42,6 +42,8 @@ NEEDLES: Final = (
 
 MEANT: Final = {
     "users*.jsonl": "what `user import` is given",
+    "secret": "what radclient is given with -S",
+    "pam_radius*.conf": "what pam_radius is given",
 }
 """Files, by a pattern of their name, in which a secret is meant to stand, and why."""
 OURS: Final = ("serve*.log", "portal*.log", "*.sqlite3*")
