@@ -158,8 +158,12 @@ _HASTILY: Final = "(SELECT set_config('synchronous_commit', 'off', true)) = 'off
 _OPEN: Final = f"WITH {_WHO}, {_CHARGED} {_facts(_HISTORY_CHARGED)} WHERE {_HASTILY}"
 _REREAD: Final = f"WITH {_WHO} {_facts(_HISTORY_AS_IT_IS)}"
 
-_REDEEMED: Final = "redeemed AS (DELETE FROM challenges c USING w WHERE c.state = w.redeem RETURNING w.position),"
-_IS_REDEEMED: Final = "AND (w.redeem IS NULL OR w.position IN (SELECT position FROM redeemed))"
+# Of `free` only: a State is used up by what is settled, and what is judged again, say because the password hash is
+# renewed at that moment, still finds it.
+_REDEEMED: Final = """
+    redeemed AS (DELETE FROM challenges c USING free f WHERE c.state = f.redeem RETURNING f.position),
+    open AS (SELECT * FROM free WHERE redeem IS NULL OR position IN (SELECT position FROM redeemed)),
+"""
 # A key share gives way to an upsert of another sign-in and not to a DELETE: who ends a period waits for this commit or
 # has ended it, and two nodes of which each relies on what the other rewrites never wait.
 _RELIED: Final = """
@@ -205,19 +209,19 @@ def _settling(duties: _Duties) -> str:
     redeems, relies, codes, issues = duties
     return f"""
 WITH {_given("w", _ROW_COLUMNS)},
-    {_REDEEMED if redeems else ""}
     granted AS (
         SELECT w.position FROM w JOIN users u ON u.id = w.user_id
          WHERE NOT u.disabled AND coalesce(u.password_hash, '') = w.granted_to
          ORDER BY u.id FOR SHARE OF u SKIP LOCKED
     ),
     {_RELIED if relies else ""}
-    open AS (
+    {"free" if redeems else "open"} AS (
         SELECT w.* FROM w
          WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.request = w.request)
            AND (w.granted_to IS NULL OR w.position IN (SELECT position FROM granted))
-           {_IS_REDEEMED if redeems else ""} {_IS_RELIED if relies else ""} {_NAS_IS_THERE if issues else ""}
+           {_IS_RELIED if relies else ""} {_NAS_IS_THERE if issues else ""}
     ),
+    {_REDEEMED if redeems else ""}
     stepped AS (
         UPDATE methods m SET watermark = o.step, last_request = o.request, last_used_at = o.at
           FROM (SELECT * FROM open WHERE method_id IS NOT NULL ORDER BY method_id) o

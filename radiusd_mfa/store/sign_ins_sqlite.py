@@ -168,10 +168,11 @@ def _changed(cursor: Cursor, statement: str, values: tuple[object, ...]) -> bool
 
 
 def _claims_hold(cursor: Cursor, row: Row) -> bool:
-    """Whether everything that the verdict claims could be had; what was redeemed stays redeemed."""
-    if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
-        return False
+    """Whether everything that the verdict claims could be had; a code that was not to be had uses its State up."""
     if not _may_be_settled(cursor, row) or not (row.relies_at is None or _runs(cursor, row)):
+        return False
+    # Not before: what is judged again, say because the password hash was renewed meanwhile, still finds its State.
+    if row.redeem is not None and not _changed(cursor, _REDEEM, (row.redeem,)):
         return False
     if row.method_id is not None:
         return _changed(cursor, _SPEND_STEP, (row.method_id, row.step, row.request, row.at))

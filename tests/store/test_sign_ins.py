@@ -16,6 +16,7 @@ from radiusd_mfa.core.verdict import Mark, Outcome, Reason, SpendBackupCode, Spe
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
+from radiusd_mfa.usecases.renewing import Renewal
 from tests.support.attempts import Desk
 from tests.support.world import TestUser, World
 
@@ -177,6 +178,58 @@ def test_two_settlements_of_one_challenge_are_one_answer(world: World, desk: Des
             .where(schema.backup_codes.c.selector == alice.backup_codes[2].selector)
             .values(used_at=None)
         )
+
+
+def answered(desk: Desk, user: TestUser, code: bytes) -> Settlement:
+    """Let a challenge be given and answered, and the answer be judged."""
+    first = desk.attempt(user, b"hunter2")
+    assert desk.signed_in(first).outcome is Outcome.CHALLENGE
+    (answer,) = desk.opened(desk.attempt(user, code, state=desk.sign_in.state_for(first)))
+    assert answer.verdict.outcome is Outcome.ACCEPT
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["totp", "backup"])
+def test_an_answer_that_meets_a_renewal_of_the_hash_still_finds_its_challenge(
+    world: World, desk: Desk, alice: TestUser, kind: str
+) -> None:
+    """Judged before the renewal and settled after it: the State must not be used up by what is judged again (I4)."""
+    code = alice.code() if kind == "totp" else alice.backup_codes[0].canonical
+    answer = answered(desk, alice, code.encode())
+    user = answer.facts.user
+    assert user is not None
+    assert user.password_hash is not None
+    assert world.renewing().save(
+        Renewal(user.id, user.name, alice.password, user.password_hash), "of the same password"
+    )
+    assert desk.store.settle([answer]) == [None]
+    (facts,) = desk.store.reread([answer.attempt])
+    assert desk.store.settle([desk.judged(answer.attempt, facts)]) != [None]
+    assert [outcome for outcome, _reason in world.audit()] == ["challenge", "accept"]
+    assert rows(world, schema.challenges) == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_an_answer_that_meets_whoever_holds_the_users_row_still_finds_its_challenge(
+    world: World, desk: Desk, alice: TestUser
+) -> None:
+    answer = answered(desk, alice, alice.code().encode())
+    with world.database.writing() as holding:
+        holding.execute(select(schema.users.c.id).where(schema.users.c.id == alice.id).with_for_update())
+        assert desk.store.settle([answer]) == [None]
+    assert desk.store.settle([answer]) != [None]
+    assert rows(world, schema.challenges) == []
+
+
+def test_an_answer_whose_code_was_spent_meanwhile_uses_its_challenge_up(
+    world: World, desk: Desk, alice: TestUser
+) -> None:
+    answer = answered(desk, alice, alice.code().encode())
+    assert desk.signed_in(desk.attempt(alice, alice.typed(), device="elsewhere")).outcome is Outcome.ACCEPT
+    assert desk.store.settle([answer]) == [None]
+    assert rows(world, schema.challenges) == []
+    (facts,) = desk.store.reread([answer.attempt])
+    assert desk.judge(answer.attempt, facts).outcome is Outcome.REJECT
 
 
 def test_the_same_request_twice_is_one_row_and_nothing_of_the_second(world: World, desk: Desk, alice: TestUser) -> None:
