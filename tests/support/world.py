@@ -23,7 +23,7 @@ from radiusd_mfa.passwords.local import Profile, dummy_for, is_cheap, make_hash,
 from radiusd_mfa.radius.attributes import Dictionary
 from radiusd_mfa.radius.client import encode_request, verify_reply
 from radiusd_mfa.radius.profiles import encode_profile
-from radiusd_mfa.radius.wire import Attribute, Code, Packet
+from radiusd_mfa.radius.wire import Attribute, Code, Packet, PacketError
 from radiusd_mfa.server.daemon import Daemon, Parts
 from radiusd_mfa.server.systemd import NOBODY, Pulse
 from radiusd_mfa.server.udp import Listener
@@ -134,6 +134,9 @@ class TestNas:
             socket.AF_INET6 if ":" in server.rpartition(":")[0] else socket.AF_INET, socket.SOCK_DGRAM
         )
         self.socket.bind((source, 0))
+        self._given_up: list[bytes] = []
+        self.late: list[Reply] = []
+        """What answered a request after it was given up, verified."""
 
     def turn_to(self, server: str) -> None:
         """Ask another server from now on, from the same port."""
@@ -176,15 +179,37 @@ class TestNas:
 
     def receive(self, authenticator: bytes, *, timeout: float = 8.0, signed: bool = True) -> Reply | None:
         """Return the next reply; None: silence."""
-        self.socket.settimeout(timeout)
-        try:
-            octets = self.socket.recv(4097)
-        except TimeoutError:
-            return None
-        packet = verify_reply(
+        until = time.monotonic() + timeout
+        while (left := until - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                octets = self.socket.recv(4097)
+            except TimeoutError:
+                break
+            if not self._is_late(octets, authenticator):
+                return Reply(self._verified(octets, authenticator, signed=signed), octets)
+        return None
+
+    def give_up(self, authenticator: bytes) -> None:
+        """Wait no more for the reply to a request: should it still come, it is no answer to the next one."""
+        self._given_up.append(authenticator)
+
+    def _is_late(self, octets: bytes, expected: bytes) -> bool:
+        for authenticator in self._given_up:
+            if authenticator == expected:
+                continue
+            try:
+                packet = self._verified(octets, authenticator, signed=True)
+            except PacketError:
+                continue
+            self.late.append(Reply(packet, octets))
+            return True
+        return False
+
+    def _verified(self, octets: bytes, authenticator: bytes, *, signed: bool) -> Packet:
+        return verify_reply(
             octets, request_authenticator=authenticator, secret=self.secret, require_message_authenticator=signed
         )
-        return Reply(packet, octets)
 
     def ask(self, user: str | bytes, typed: bytes | None, *, timeout: float = 8.0, **options: Any) -> Reply:
         """Send a new Access-Request and return the reply; silence is a failure."""
@@ -211,7 +236,10 @@ class TestNas:
                 message_authenticator=message_authenticator,
             )
         )
-        return self.receive(authenticator, timeout=timeout)
+        reply = self.receive(authenticator, timeout=timeout)
+        if reply is None:
+            self.give_up(authenticator)
+        return reply
 
     def close(self) -> None:
         self.socket.close()
