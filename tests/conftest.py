@@ -2,12 +2,16 @@
 
 import atexit
 import json
+import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -204,8 +208,23 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
+@contextmanager
+def process_as_before() -> Iterator[None]:
+    """Undo at the end what a command that serves does to its process: to its log and its signals."""
+    root, hook = logging.getLogger(), threading.excepthook
+    handlers, level = list(root.handlers), root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, before in signals.items():
+        signal.signal(number, before)
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    threading.excepthook = hook
+
+
 @pytest.fixture
-def cli(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """Run the real command line in this process: `cli("nas", "list", "--json")`."""
     for name in [name for name in os.environ if name.startswith("RADIUSD_MFA_")]:
         monkeypatch.delenv(name)
@@ -221,7 +240,8 @@ def cli(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cli:
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)
 
-    return run
+    with process_as_before():
+        yield run
 
 
 @pytest.fixture
