@@ -28,7 +28,7 @@ demo: $(READY)       ## throw-away server, one user, one real sign-in; then keep
 	@$(BIN)/radiusd-mfa demo
 
 test: $(READY)       ## every test, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 browser:             ## fetch what the browser tests check accessibility with, by npm; they also need Debian's chromium and chromium-driver
 	npm install --prefix tests/browser --no-package-lock --no-audit --no-fund --silent

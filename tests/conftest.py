@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,8 +36,17 @@ __all__ = ["pytest_runtest_makereport"]
 CHEAP: Final = Profile(time_cost=1, memory_kib=8, parallelism=1)
 """The least that argon2 allows: a test is about who gets in, not about what a hash costs."""
 DIALECTS: Final = ("sqlite", "postgresql")
+LONG: Final = frozenset({"faults", "processes", "interop"})
+"""Directories of tests that wait for other processes; in the others, what takes long is a file of many tests."""
 _TEMPLATE: Final = "migrated_template"
 _number = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several workers begin with the longest files, so that none has one left when the others are through."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (not LONG.intersection(item.path.parts), -tests[item.path]))
 
 
 class PostgreSql:
