@@ -54,7 +54,7 @@ faults: $(READY)     ## 10,000 sign-ins at two servers while everything fails in
 	$(ALONE) $(BIN)/python -m tests.faults.run
 	$(BIN)/python -m bench.reliability
 
-faults-short: $(READY) ## the same with 600 sign-ins and half of the faults, about two minutes; writes nothing here
+faults-short: $(READY) ## the same with 250 sign-ins and three faults of chance, about a minute; writes nothing here
 	@out=$$(mktemp -d) && $(ALONE) $(BIN)/python -m tests.faults.run --short --out "$$out" && echo "results: $$out"
 
 soak: $(READY)       ## an hour at half of the peak (SOAK_MINUTES=60); memory and latency for docs/reliability.md

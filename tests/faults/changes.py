@@ -66,7 +66,9 @@ class Changes:
         self.done.append(Change(Kind.TOTP, person.name, old, begun.method, inf, inf))
         await self.traffic.try_out(person, _code(person, begun.method, seed, 0))  # unconfirmed: lets nobody in
         await self.traffic.try_right(person)  # the old one still does
-        began = time.time()
+        unconfirmed = self.done.pop()
+        # Until it is known how it ended: if the database goes away, nobody ever knows.
+        self.done.append(replace(unconfirmed, began=time.time()))
         _credential, code = _code(person, begun.method, seed, 0)
         confirmed = await asyncio.to_thread(
             partial(
@@ -79,19 +81,18 @@ class Changes:
                 entropy=os.urandom,
             )
         )
+        begun_to_count = self.done.pop()
         if not isinstance(confirmed, Confirmed):
+            self.done.append(unconfirmed)
             return
-        self.done = [
-            replace(each, began=began, ended=time.time()) if each.new == begun.method and each.began == inf else each
-            for each in self.done
-        ]
+        self.done.append(replace(begun_to_count, ended=time.time()))
         await self.traffic.try_out(person, person.at(step_at(time.time(), 30) + 1))  # the old one lets nobody in
         person.method, person.seed, person.spent = begun.method, seed, []
         person.shown = max(person.shown, step_at(time.time(), 30))
 
     async def _new_codes(self, person: Person) -> None:
         old = person.backup()
-        began = time.time()
+        self.done.append(Change(Kind.BACKUP, person.name, person.generation, person.generation + 1, time.time(), inf))
         made = await asyncio.to_thread(
             partial(
                 codes.regenerate,
@@ -103,9 +104,10 @@ class Changes:
                 entropy=os.urandom,
             )
         )
+        change = self.done.pop()
         if not isinstance(made, CodeSet):
             return
-        self.done.append(Change(Kind.BACKUP, person.name, person.generation, person.generation + 1, began, time.time()))
+        self.done.append(replace(change, ended=time.time()))
         if old is not None:
             await self.traffic.try_out(person, old)
         person.generation += 1

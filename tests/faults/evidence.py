@@ -99,6 +99,15 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """A time in which the clock of a node was so many seconds ahead."""
+
+    seconds: float
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of the audit log."""
 
@@ -137,7 +146,7 @@ class Change:
     began: float
     """Before the change was begun: what is new did not count yet."""
     ended: float
-    """After its commit: what is old does not count any more."""
+    """After its commit: what is old does not count any more. `inf` where nobody knows whether it was committed."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,9 @@ class Evidence:
     probes: Sequence[Probe] = ()
     away: Sequence[Span] = ()
     """When the database could not be written."""
+    shifts: Sequence[Shift] = ()
+    lag: float = 0.0
+    """Seconds by which this machine was late at most, busy as it was."""
     charges: Mapping[str, Sequence[Charge]] = field(default_factory=dict)
     changes: Sequence[Change] = ()
     graces: Mapping[str, float] = field(default_factory=dict)
@@ -179,6 +191,14 @@ class Evidence:
         found: defaultdict[str, list[Row]] = defaultdict(list)
         for row in self.rows:
             found[row.user].append(row)
+        return found
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Sequence[Request]]:
+        """Requests by user."""
+        found: defaultdict[str, list[Request]] = defaultdict(list)
+        for request in self.requests.values():
+            found[request.user].append(request)
         return found
 
     @cached_property
@@ -216,7 +236,8 @@ class Evidence:
         return found
 
     @cached_property
-    def _first_sent(self) -> Mapping[bytes, float]:
+    def first_sent(self) -> Mapping[bytes, float]:
+        """When a server was first asked, by the digest of the request."""
         found: dict[bytes, float] = {}
         for sent in self.sent:
             found.setdefault(sent.digest, sent.at)
@@ -228,7 +249,11 @@ class Evidence:
             return row.committed, row.committed
         digest = row.request or b""
         replies = self.answers.get(digest, ())
-        return self._first_sent.get(digest, 0.0), replies[0].at if replies else inf
+        return self.first_sent.get(digest, 0.0), replies[0].at if replies else inf
+
+    def may_precede(self, one: Row, other: Row) -> bool:
+        """Whether a row may have been committed before another one."""
+        return self.settled(one)[0] <= self.settled(other)[1]
 
     def accepted(self, digest: bytes) -> bool:
         """Whether an Accept for this request was on the wire."""

@@ -29,6 +29,14 @@ class _Listener(asyncio.DatagramProtocol):
         """Nobody listens there at the moment."""
 
 
+async def lateness(lags: list[float], over: asyncio.Event) -> None:
+    """Write down by how many seconds each short sleep was too long: so late is everything on a busy machine."""
+    while not over.is_set():
+        until = time.monotonic() + _TURN
+        await asyncio.sleep(_TURN)
+        lags.append(time.monotonic() - until)
+
+
 async def probe(node: Node, probes: list[Probe], over: asyncio.Event, *, source: str) -> None:
     """Ask a node again and again, until it is over."""
     loop = asyncio.get_running_loop()

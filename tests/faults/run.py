@@ -27,7 +27,7 @@ from tests.faults.changes import Changes
 from tests.faults.check import check
 from tests.faults.evidence import Evidence, Probe
 from tests.faults.explain import right
-from tests.faults.probing import probe
+from tests.faults.probing import lateness, probe
 from tests.faults.scene import GRACES, STATION, Scene, scene
 from tests.faults.schedule import Faults
 from tests.faults.traffic import Traffic
@@ -58,10 +58,12 @@ class Size:
     """Sign-ins at once."""
     faults: tuple[str, ...] | None = None
     """None: every one."""
+    most: int | None = None
+    """Faults in a cycle; None: all of them."""
     pace: float = 1.0
 
 
-SHORT: Final = Size(600, 250, 80, _SOME, 0.6)
+SHORT: Final = Size(250, 250, 80, _SOME, most=3, pace=0.6)
 LONG: Final = Size(10_000, 2_000, 120)
 
 
@@ -87,7 +89,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="600 sign-ins and half of the faults")
+    parser.add_argument("--short", action="store_true", help="250 sign-ins and three faults of chance")
     parser.add_argument("--sign-ins", type=int, help="at least so many (10000)")
     parser.add_argument("--seed", type=int, help="what to draw from; printed where it is not given")
     parser.add_argument("--database", choices=("postgresql", "sqlite", "both"), default="both")
@@ -103,11 +105,11 @@ def _one(dialect: str, size: Size, seed: int, report: Report) -> int:
         faults = Faults(playing.base, playing.nodes, chance, size.pace)
         traffic = Traffic(playing.people, playing.devices, playing.challenging, chance)
         changes = Changes(playing.app, playing.people, traffic)
-        probes = asyncio.run(_everything(playing, size, faults, traffic, changes))
+        probes, lag = asyncio.run(_everything(playing, size, faults, traffic, changes))
         for node in playing.nodes:
             node.clear()
         endings = [node.stop() for node in playing.nodes]
-        evidence = _evidence(playing, faults, changes, probes)
+        evidence = _evidence(playing, faults, changes, probes, lag)
     violations = [str(each) for each in check(evidence)]
     violations += [f"a daemon ended with {ending} when it was told to end" for ending in endings if ending]
     report.versions[dialect] = playing.version
@@ -115,6 +117,7 @@ def _one(dialect: str, size: Size, seed: int, report: Report) -> int:
         **_counted(evidence),
         "users": size.users,
         "seconds": time.time() - began,
+        "lag_s": lag,
         "kinds": dict(traffic.begun.most_common()),
         "faults": dict(sorted(faults.happened.items())),
         "right": traffic.right,
@@ -130,25 +133,31 @@ def _one(dialect: str, size: Size, seed: int, report: Report) -> int:
     return len(violations)
 
 
-async def _everything(playing: Scene, size: Size, faults: Faults, traffic: Traffic, changes: Changes) -> list[Probe]:
-    """Let everything happen at once, until there was enough of it; return what the daemons said of themselves."""
-    over, probes = asyncio.Event(), list[Probe]()
+async def _everything(
+    playing: Scene, size: Size, faults: Faults, traffic: Traffic, changes: Changes
+) -> tuple[list[Probe], float]:
+    """Let everything happen at once, until there was enough of it.
+
+    Return what the daemons said of themselves, and by how many seconds the machine was late at most.
+    """
+    over, probes, lags = asyncio.Event(), list[Probe](), list[float]()
     async with asyncio.TaskGroup() as group:
         for node in playing.nodes:
             group.create_task(probe(node, probes, over, source=STATION))
+        group.create_task(lateness(lags, over))
         group.create_task(changes.flow(over))
         group.create_task(traffic.flow(over.is_set, abreast=size.abreast))
         while not faults.happened or sum(traffic.begun.values()) < size.sign_ins:
-            await faults.cycle(size.faults)
+            await faults.cycle(size.faults, size.most)
         await asyncio.sleep(_LAST_WORD)  # some calm, in which everybody gets in again
         over.set()
     await asyncio.sleep(_LAST_WORD)
     for nas in (*playing.devices, playing.challenging):
         nas.close()
-    return probes
+    return probes, max(lags, default=0.0)
 
 
-def _evidence(playing: Scene, faults: Faults, changes: Changes, probes: Sequence[Probe]) -> Evidence:
+def _evidence(playing: Scene, faults: Faults, changes: Changes, probes: Sequence[Probe], lag: float) -> Evidence:
     database = playing.world.database
     return Evidence(
         requests=playing.log.requests,
@@ -157,6 +166,8 @@ def _evidence(playing: Scene, faults: Faults, changes: Changes, probes: Sequence
         rows=gather.rows(database),
         probes=probes,
         away=faults.away,
+        shifts=faults.shifts,
+        lag=lag,
         charges=gather.charges(database),
         changes=changes.done,
         graces=GRACES,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.faults.bases import Base, PostgreSql, Sqlite
-from tests.faults.evidence import Span
+from tests.faults.evidence import Shift, Span
 from tests.faults.nodes import POINTS, Node
 
 HOUR = 3600.0
@@ -27,6 +27,7 @@ class Faults:
     pace: float = 1.0
     happened: Counter[str] = field(default_factory=Counter)
     away: list[Span] = field(default_factory=list)
+    shifts: list[Shift] = field(default_factory=list)
 
     def all(self) -> dict[str, Fault]:
         """Return every fault that this database can have, by name."""
@@ -47,12 +48,12 @@ class Faults:
                 found["database locked by another program"] = partial(self._hold, base)
         return found
 
-    async def cycle(self, names: Sequence[str] | None = None) -> None:
-        """Cause each of these faults once, or every one, in an order of chance."""
+    async def cycle(self, names: Sequence[str] | None = None, most: int | None = None) -> None:
+        """Cause each of these faults once, or every one, in an order of chance; of them `most` at most."""
         known = self.all()
         chosen = list(known) if names is None else [name for name in names if name in known]
         self.chance.shuffle(chosen)
-        for name in chosen:
+        for name in chosen[:most]:
             await self._calm(0.5, 2.0)
             print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
             await known[name]()
@@ -83,9 +84,11 @@ class Faults:
 
     async def _shift(self, seconds: float) -> None:
         node = self.chance.choice(self.nodes)
+        began = time.time()
         node.shift(seconds)
         await self._lasting(3.0, 6.0)
         node.clear()
+        self.shifts.append(Shift(seconds, began, time.time()))
         self.happened[f"clock an hour {'ahead' if seconds > 0 else 'back'}"] += 1
 
     async def _gone(self, what: str, take: Callable[[], None], give: Callable[[], None]) -> None:

@@ -1,13 +1,27 @@
 """The checker of the fault run can fail: each broken log below is one that it must complain about, by name."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
 
 from radiusd_mfa.radius.wire import Code
 from tests.faults.check import SILENT_AFTER, check
-from tests.faults.evidence import Change, Charge, Credential, Evidence, Kind, Probe, Reply, Request, Row, Sent, Span
+from tests.faults.evidence import (
+    Change,
+    Charge,
+    Credential,
+    Evidence,
+    Kind,
+    Probe,
+    Reply,
+    Request,
+    Row,
+    Sent,
+    Shift,
+    Span,
+)
 
 NOW = 1_800_000_015.0
 STEP = 60_000_000
@@ -149,6 +163,90 @@ def test_a_code_that_a_later_one_has_overtaken_is_spent() -> None:
     replies = [*SOUND.replies, reply(3, Code.ACCESS_REJECT, at=4.0)]
     charges = {"alice": [*SOUND.charges["alice"], Charge("c", digest(3).hex())]}
     assert broken(requests=requests, rows=rows, replies=replies, charges=charges) == set()
+
+
+STATE = b"state"
+
+
+def refused_state(*more: Request, rows: tuple[Row, ...] = (), issued: float = 5.0, **changed: Any) -> set[str]:
+    """Return what is violated where a right and unspent code answers a challenge, and is told that it is no State."""
+    asked, answer = request(4, credential=None, code_typed=False), request(5, credential=NEXT, state=STATE)
+    told = [
+        replace(reply(4, Code.ACCESS_CHALLENGE, at=6.0), state=STATE),
+        reply(5, Code.ACCESS_REJECT, at=11.0),
+    ]
+    given = row(4, "challenge", "code-due", at=issued, committed=NOW + 5.5)
+    return broken(
+        requests=with_requests(asked, answer, *more),
+        replies=[*SOUND.replies, *told],
+        rows=[*SOUND.rows, given, row(5, "reject", "bad-state", at=10.0), *rows],
+        **changed,
+    )
+
+
+def test_a_state_that_is_refused_though_nobody_used_it_is_found() -> None:
+    """As where an answer met the renewal of the password hash, lost its claim, and had used its State up by that."""
+    assert refused_state() == {"I4"}
+
+
+@pytest.mark.parametrize(("at", "found"), [(9.0, set()), (20.0, {"I4"})], ids=["before", "afterwards"])
+def test_a_state_is_used_by_an_answer_before_and_not_by_one_afterwards(at: float, found: set[str]) -> None:
+    other = request(6, credential=PAPER, state=STATE)
+    assert refused_state(other, rows=(row(6, "accept", "backup-code", at=at, backup_code=4),)) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "began", "found"),
+    [(Kind.TOTP, 7.0, set()), (Kind.TOTP, 2.0, {"I4"}), (Kind.TOTP, 20.0, {"I4"}), (Kind.BACKUP, 7.0, {"I4"})],
+    ids=["meanwhile", "before the challenge", "afterwards", "new codes on paper end nothing"],
+)
+def test_a_method_that_gives_way_between_challenge_and_answer_ends_the_state(
+    kind: Kind, began: float, found: set[str]
+) -> None:
+    change = Change(kind, "alice", 1, 2, NOW + began, NOW + began + 1)
+    assert refused_state(changes=[change]) == found
+
+
+@pytest.mark.parametrize(("at", "found"), [(9.0, set()), (20.0, {"I4"})], ids=["before", "afterwards"])
+def test_a_state_is_used_up_by_a_code_that_somebody_else_spent_before(at: float, found: set[str]) -> None:
+    other = row(6, "accept", "totp", at=at, method=7, step=STEP + 1)
+    assert refused_state(request(6, credential=replace(NEXT, item=str(STEP + 1))), rows=(other,)) == found
+
+
+def test_a_state_expires_by_the_clock_of_who_gave_it_and_of_who_tidies_up_and_by_no_other() -> None:
+    assert refused_state(issued=-3595.0) == set()
+    assert refused_state(shifts=[Shift(3600.0, NOW + 4, NOW + 8)]) == set()
+    assert refused_state(shifts=[Shift(3600.0, NOW + 1, NOW + 4)]) == {"I4"}
+    assert refused_state(shifts=[Shift(3600.0, NOW + 20, NOW + 24)]) == {"I4"}
+    assert refused_state(shifts=[Shift(-3600.0, NOW + 4, NOW + 8)]) == {"I4"}
+
+
+@pytest.mark.parametrize(("others", "found"), [(5, set()), (4, {"I4"})])
+def test_a_user_is_throttled_by_as_many_requests_at_once_as_may_be_guesses(others: int, found: set[str]) -> None:
+    numbers = range(10, 10 + others)
+    requests = {each.digest: each for each in (request(3, credential=NEXT), *(request(each) for each in numbers))}
+    rows = [row(3, "reject", "throttled", at=10.0), *(row(each, "reject", "code-missing", at=11.0) for each in numbers)]
+    sent = [Sent(NOW + 9, each, "one") for each in requests]
+    replies = [reply(3, Code.ACCESS_REJECT, at=11.0)]
+    assert broken(requests=requests, rows=rows, sent=sent, replies=replies, charges={}) == found
+
+
+def test_a_machine_that_is_late_gives_a_server_so_much_longer() -> None:
+    probe = Probe(NOW + SILENT_AFTER + 1, "one", NOW + SILENT_AFTER + 1.1)
+    away = [Span("frozen", NOW, NOW + 30)]
+    assert broken(away=away, probes=[probe]) == {"I4"}
+    assert broken(away=away, probes=[probe], lag=0.6) == set()
+
+
+def test_a_change_of_which_nobody_knows_how_it_ended_explains_a_refusal_after_it_began() -> None:
+    requests = with_requests(request(3, credential=NEXT))
+    rows = [*SOUND.rows, row(3, "reject", "wrong-code", at=10.0)]
+    replies = [*SOUND.replies, reply(3, Code.ACCESS_REJECT, at=11.0)]
+    charges = {"alice": [*SOUND.charges["alice"], Charge("c", digest(3).hex())]}
+    for began, found in ((9.0, set()), (11.0, {"I4"})):
+        unsure = Change(Kind.TOTP, "alice", 7, 8, NOW + began, inf)
+        changed = broken(requests=requests, rows=rows, replies=replies, charges=charges, changes=[unsure])
+        assert changed == found
 
 
 def test_a_challenge_after_a_wrong_password_is_found() -> None:
