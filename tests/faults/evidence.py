@@ -251,6 +251,11 @@ class Evidence:
         replies = self.answers.get(digest, ())
         return self.first_sent.get(digest, 0.0), replies[0].at if replies else inf
 
+    def judged(self, row: Row) -> tuple[float, float]:
+        """Return between which times the facts were read that a row rests on: since it was asked, until its commit."""
+        earliest, latest = self.settled(row)
+        return min(earliest, self.first_sent.get(row.request or b"", earliest)), latest
+
     def may_precede(self, one: Row, other: Row) -> bool:
         """Whether a row may have been committed before another one."""
         return self.settled(one)[0] <= self.settled(other)[1]

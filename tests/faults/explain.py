@@ -43,7 +43,8 @@ def _has_changed_hands(credential: Credential, row: Row, evidence: Evidence) -> 
     for change in evidence.changes:
         if (change.user, change.kind) != (credential.user, credential.kind):
             continue
-        earliest, latest = evidence.settled(row)
+        # A refusal claims nothing: it rests on what was read, at some time since it was asked for.
+        earliest, latest = evidence.judged(row)
         if (credential.holder == change.old and latest >= change.began) or (
             credential.holder == change.new and earliest <= change.ended
         ):

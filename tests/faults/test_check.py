@@ -238,6 +238,27 @@ def test_a_machine_that_is_late_gives_a_server_so_much_longer() -> None:
     assert broken(away=away, probes=[probe], lag=0.6) == set()
 
 
+@pytest.mark.parametrize(("ended", "found"), [(8.0, set()), (6.0, {"I4"})], ids=["in flight", "asked afterwards"])
+def test_a_code_of_a_method_that_began_to_count_while_it_was_looked_at_may_be_refused(
+    ended: float, found: set[str]
+) -> None:
+    """Read before the commit of the change, and refused after it; whoever asks after that commit is let in."""
+    requests = with_requests(request(3, credential=NEXT))
+    rows = [REFUSED, row(3, "reject", "wrong-code", at=10.0)]
+    replies = [*SOUND.replies[2:], reply(3, Code.ACCESS_REJECT, at=11.0)]
+    sent = [*SOUND.sent, Sent(NOW + 7.0, digest(3), "one"), Sent(NOW + 9.0, digest(3), "two")]
+    charges = {"alice": [*SOUND.charges["alice"], Charge("c", digest(3).hex())]}
+    confirmed = Change(Kind.TOTP, "alice", 6, 7, NOW + ended - 1, NOW + ended)
+    evidence: dict[str, Any] = {
+        "requests": requests,
+        "rows": rows,
+        "replies": replies,
+        "sent": sent,
+        "charges": charges,
+    }
+    assert broken(**evidence, changes=[confirmed]) == found
+
+
 def test_a_change_of_which_nobody_knows_how_it_ended_explains_a_refusal_after_it_began() -> None:
     requests = with_requests(request(3, credential=NEXT))
     rows = [*SOUND.rows, row(3, "reject", "wrong-code", at=10.0)]
