@@ -1,7 +1,9 @@
 """What holds for each command, whatever it does: bad input ends with a sentence and the right exit code."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -103,8 +105,25 @@ def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Co
             yield f"{prefix}{name}", command
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the state of the prepared machine is kept: it is made once, and each test has a copy."""
+    return tmp_path_factory.mktemp("machine") / "state"
+
+
 @pytest.fixture
-def prepared(ready: Cli) -> Cli:
+def prepared(cli: Cli, environ: dict[str, str], machine: Path) -> Cli:
+    state = Path(environ["RADIUSD_MFA_STATE_DIR"])
+    if not machine.exists():
+        prepare(cli)
+        shutil.copytree(state, machine)
+        return cli
+    shutil.copytree(machine, state)
+    return cli
+
+
+def prepare(ready: Cli) -> None:
+    assert ready("init").exit_code == 0
     for team in ("ops", "lab"):
         ready("team", "add", team)
     ready("policy", "apply", "lab", "preset:voluntary")
@@ -114,7 +133,6 @@ def prepared(ready: Cli) -> Cli:
     ready("member", "add", "ops", "carol", "--role", "member")
     ready("user", "import", "-", stdin=USERS % "dave")
     ready("mfa", "enrol", "alice")
-    return ready
 
 
 def test_every_command_has_a_line_here() -> None:
