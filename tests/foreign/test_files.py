@@ -261,3 +261,10 @@ def test_what_is_wrong_with_a_pskc_file_is_named(text: str) -> None:
     except FileProblem as problem:
         said = [str(problem)]
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le"])
+def test_a_pskc_file_with_entities_is_refused_in_every_encoding(encoding: str) -> None:
+    text = PLAIN.replace("?>", '?><!DOCTYPE a [<!ENTITY b "alice">]>').replace(">alice<", ">&b;<")
+    with pytest.raises(FileProblem, match="DOCTYPE"):
+        _read(Format.PRIVACYIDEA, text.encode(encoding))
