@@ -5,10 +5,11 @@ They are rare, and may cost statements of their own; a sign-in that is in none c
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Final
 
 import psycopg
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, Select, exists, func, select
 from sqlalchemy.exc import OperationalError
 
 from radiusd_mfa.core.facts import Attempt, Facts
@@ -22,7 +23,8 @@ from radiusd_mfa.usecases.ports import Settlement
 _challenges: Final = schema.challenges.c
 _methods: Final = schema.methods.c
 _users: Final = schema.users.c
-_PATIENCE: Final = "200ms"
+_PATIENCE: Final = 0.2
+"""Seconds that a whole batch waits for the locks of others."""
 
 
 def may_be_in_one(attempt: Attempt, facts: Facts) -> bool:
@@ -46,19 +48,64 @@ def with_progress(connection: Connection, attempt: Attempt, facts: Facts) -> Fac
     return replace(facts, set_up=progress)
 
 
+class Locks:
+    """Rows of users, locked as administration does; where somebody has one for long, the sign-in is judged again.
+
+    Another node with a sign-in of the same user is done in a moment, which is waited for: judged again at once, it
+    would meet that lock until its tries are used up. To wait for more would let one forgotten transaction silence
+    everybody in the batch, so all who are in it have one patience together, however many rows somebody holds.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._patience = _PATIENCE
+        self._refused: set[int | None] = set()
+
+    def take(self, user_id: int | None) -> bool:
+        """Lock a user's row until the end of the transaction; False if that can't be had, or the user is gone."""
+        found = select(_users.id).where(_users.id == user_id)
+        if user_id in self._refused:
+            return False
+        if self._connection.execute(found.with_for_update(key_share=True, skip_locked=True)).scalar() is not None:
+            return True
+        # SQLite has one writer, which holds everything: a row that is not found there is gone.
+        if self._connection.dialect.name == "postgresql" and self._waited_for(found):
+            return True
+        self._refused.add(user_id)
+        return False
+
+    def _waited_for(self, found: Select[tuple[int]]) -> bool:
+        patience, began = int(self._patience * 1e3), monotonic()
+        if patience <= 0:  # which PostgreSQL would take for: as long as it likes
+            return False
+        try:
+            with self._connection.begin_nested():
+                usual = self._connection.execute(select(func.current_setting("lock_timeout"))).scalar_one()
+                self._wait_at_most(f"{patience}ms")
+                locked = self._connection.execute(found.with_for_update(key_share=True)).scalar() is not None
+                self._wait_at_most(usual)
+        except OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            return False
+        finally:
+            self._patience -= monotonic() - began
+        return locked
+
+    def _wait_at_most(self, patience: str) -> None:
+        self._connection.execute(select(func.set_config("lock_timeout", patience, True)))
+
+
 def settle_alongside(
     connection: Connection,
     keys: KeyRing,
     row: SignInRow,
     settlement: Settlement,
     settle: Callable[[Connection, Sequence[SignInRow]], dict[int, int]],
-    taken: set[int | None],
+    locks: Locks,
 ) -> dict[int, int]:
-    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held.
-
-    `taken` holds the users of the batch whose lock somebody else has.
-    """
-    if settlement.alongside is None or not _lock(connection, row.user_id, taken):
+    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held."""
+    if settlement.alongside is None or not locks.take(row.user_id):
         return {}
     with connection.begin_nested() as savepoint:
         held = settle(connection, [row])
@@ -66,37 +113,6 @@ def settle_alongside(
             return held
         savepoint.rollback()
     return {}
-
-
-def _lock(connection: Connection, user_id: int | None, taken: set[int | None]) -> bool:
-    """Lock the user's row as administration does; where somebody has it for long, the sign-in is judged again.
-
-    Another node with a sign-in of the same user is done in a moment, which is waited for: judged again at once, it
-    would meet that lock until its tries are used up. To wait for more would let one forgotten transaction silence
-    everybody in the batch, so `taken` remembers whose lock could not be had.
-    """
-    found = select(_users.id).where(_users.id == user_id)
-    if user_id in taken:
-        return False
-    if connection.execute(found.with_for_update(key_share=True, skip_locked=True)).scalar() is not None:
-        return True
-    try:
-        with connection.begin_nested():
-            usual = connection.execute(select(func.current_setting("lock_timeout"))).scalar_one()
-            _wait_at_most(connection, _PATIENCE)
-            locked = connection.execute(found.with_for_update(key_share=True)).scalar() is not None
-            _wait_at_most(connection, usual)
-    except OperationalError as error:
-        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            raise
-        locked = False
-    if not locked:
-        taken.add(user_id)
-    return locked
-
-
-def _wait_at_most(connection: Connection, patience: str) -> None:
-    connection.execute(select(func.set_config("lock_timeout", patience, True)))
 
 
 def _carried(

@@ -17,7 +17,7 @@ from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database, is_transient
 from radiusd_mfa.store.fact_rows import FactRow, Read, facts_of
 from radiusd_mfa.store.phones_at_sign_in import with_phones
-from radiusd_mfa.store.set_ups import may_be_in_one, settle_alongside, with_progress
+from radiusd_mfa.store.set_ups import Locks, may_be_in_one, settle_alongside, with_progress
 from radiusd_mfa.store.sign_in_rows import Query, Row, queries_for, row_of, user_id_of
 from radiusd_mfa.usecases.ports import Settlement, StoreFault
 
@@ -103,13 +103,14 @@ class SignIns:
         self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
     ) -> dict[int, int]:
         """Settle a batch that meets an account twice, a settled request, a packet of a set-up, or a code by SMS."""
-        taken: set[int | None] = set()
         alone = [row for row in rows if settlements[row.position].alongside is None]
         with self._database.writing() as connection:
             held = self._dialect.settle(connection, alone) if alone else {}
-            for row in rows:
+            locks = Locks(connection)
+            # In the order of the users: of two nodes that lock the same ones, one is through when the other waits.
+            for row in sorted(rows, key=_by_user):
                 settlement = settlements[row.position]
-                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle, taken)
+                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle, locks)
             held |= {position: 0 for position, each in enumerate(settlements) if each.verdict.settled_before}
             ended = [each for position, each in enumerate(settlements) if position in held]
             self._settle_charges(connection, [each for each in ended if _charged_apart(each, met_once)])
@@ -183,6 +184,10 @@ def _first_of_each_request(rows: Iterable[Row]) -> list[Row]:
     for row in rows:
         first.setdefault(row.request, row)
     return list(first.values())
+
+
+def _by_user(row: Row) -> int:
+    return row.user_id or 0
 
 
 def _met_once(user_ids: Sequence[int | None]) -> set[int | None]:
