@@ -61,11 +61,19 @@ def with_phones(
         row = _PhoneRow(*columns)
         rows[row.user_id].append(row)
     return [
-        replace(facts, phones=_phones(rows[facts.user.id], attempt, keys))
+        _with_phones(facts, rows[facts.user.id], attempt, keys)
         if facts.user is not None and facts.user.id in rows
         else facts
         for attempt, facts in zip(attempts, found, strict=True)
     ]
+
+
+def _with_phones(facts: Facts, rows: Sequence[_PhoneRow], attempt: Attempt, keys: KeyRing) -> Facts:
+    """Add them; what the rows can't say is this attempt's fault alone, and not that of its batch."""
+    try:
+        return replace(facts, phones=_phones(rows, attempt, keys))
+    except (TypeError, ValueError) as problem:  # SQLite keeps any word in any column
+        return Facts(fault=f"user {rows[0].user_id}: {problem}")
 
 
 def _has_phone(facts: Facts) -> bool:
@@ -83,7 +91,7 @@ def _phones(rows: Sequence[_PhoneRow], attempt: Attempt, keys: KeyRing) -> Phone
 def _code(row: _PhoneRow, attempt: Attempt, keys: KeyRing) -> SmsCode:
     digest = bytes(row.digest or b"")
     typed = frozenset(each for each in set(_typed(attempt)) if _is_right(each, row, digest, keys))
-    return SmsCode(row.id, digest, row.expires_at, typed)
+    return SmsCode(row.id, digest, float(row.expires_at), typed)
 
 
 def _typed(attempt: Attempt) -> Iterator[str]:
@@ -97,5 +105,5 @@ def _typed(attempt: Attempt) -> Iterator[str]:
 
 
 def _is_right(digits: str, row: _PhoneRow, digest: bytes, keys: KeyRing) -> bool:
-    made_of = sms_codes.bound(row.user_id, row.id, row.sent_at, digits)
+    made_of = sms_codes.bound(row.user_id, row.id, float(row.sent_at), digits)
     return hmac.compare_digest(keys.digest(sms_codes.PURPOSE, *made_of), digest)

@@ -25,9 +25,10 @@ def alongside(attempt: Attempt, user: Person | None, verdict: Verdict, post: Pos
 
 
 def _send(person: Person, method_id: int, books: Books, *, post: Post, at: float) -> bool:
-    """Send a code; False where the phone is gone by now, or another code was sent first."""
+    """Send a code; False where the phone is gone by now, another code was sent first, or the user was changed."""
     user = books.people.find(person.name)
-    if user is None:
+    # A Reject grants nothing, so nobody else looks whether the password that was right still is (ATTACKS 23).
+    if user is None or user.disabled or user.password_hash != person.password_hash:
         return False
     phone = next((each for each in books.sms.phones(user.id) if each.id == method_id and each.confirmed), None)
     return phone is not None and isinstance(send(user, phone, books, post=post, at=at), Sent)

@@ -9,11 +9,14 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import delete, update
 
+from radiusd_mfa.core.facts import Nas
 from radiusd_mfa.core.sms_codes import LIFETIME, MOST_AN_HOUR, PAUSE
 from radiusd_mfa.radius.wire import Attribute, Code
 from radiusd_mfa.server.daemon import Daemon
 from radiusd_mfa.store import schema
+from radiusd_mfa.store.sign_ins import SignIns
 from radiusd_mfa.usecases.ports import Settlement
+from tests.support.attempts import Desk
 from tests.support.clock import Clock
 from tests.support.phones import ENDING, NUMBER, Post, add_phone, wrong
 from tests.support.post import gateway
@@ -557,3 +560,30 @@ def test_two_nodes_at_once_send_one_code(world: World, plain: TestNas, post: Pos
     assert Meeting().ask(world, plain, [b"hunter2", b"hunter2"]) == [REJECT, REJECT]
     assert post.count == 1
     assert sorted(reasons(world)) == ["sms-not-now", "sms-sent"]
+
+
+def test_who_is_disabled_before_the_code_is_sent_is_sent_none(
+    world: World, alice: TestUser, plain: TestNas, post: Post
+) -> None:
+    def disable(*_: object) -> None:
+        with world.database.writing() as connection:
+            connection.execute(update(schema.users).where(schema.users.c.id == alice.id).values(disabled=True))
+
+    with world.daemon(wrap=Tap(before_settle=disable).around) as other:
+        assert elsewhere(world, plain, other).ask("alice", b"hunter2").code is REJECT
+    assert post.count == 0
+    assert reasons(world) == ["disabled"]
+
+
+def test_a_code_that_nobody_can_read_leaves_its_user_alone_without_an_answer(
+    world: World, alice: TestUser, bob: TestUser, plain: TestNas
+) -> None:
+    if world.database.dialect != "sqlite":
+        pytest.skip("PostgreSQL keeps no words where a number belongs")
+    plain.ask("alice", b"hunter2")
+    with world.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE sms_codes SET sent_at = 'yesterday'")
+    desk = Desk(world, SignIns(world.database, world.keys), Nas(1, "gate", "vpn"))
+    of_alice, of_bob = desk.store.open([desk.attempt(user, b"hunter2123456") for user in (alice, bob)])
+    assert "yesterday" in of_alice.fault
+    assert of_bob.phones is not None
