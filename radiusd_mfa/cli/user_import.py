@@ -24,6 +24,8 @@ from radiusd_mfa.usecases.importing import Imported, Wishes
 
 _AUTO: Final = "auto"
 _MOST_OCTETS: Final = 1 << 30
+_MOST_OF_ONE: Final = 1 << 16
+"""Octets of a file that is about one user, who may have written it: some hundred are usual."""
 _EXAMPLES: Final = (
     "radiusd-mfa user import users.jsonl\n"
     "radiusd-mfa user import --dry-run --format radcheck radcheck.csv\n"
@@ -131,10 +133,23 @@ def _sheets(file: Path, name: Username | None) -> Sequence[Sheet]:
             raise FileProblem("no file of google-authenticator is in it, neither called as its user nor in a folder so")
         return found
     if str(file) == "-":
-        return [Sheet("standard input", name.text if name else "", sys.stdin.buffer.read())]
+        octets = _bounded(sys.stdin.buffer.read(_MOST_OCTETS + 1), file, _MOST_OCTETS)
+        return [Sheet("standard input", name.text if name else "", octets)]
     # In a home directory the folder tells whose it is.
     own = file.resolve().parent.name if file.name == google_authenticator.NAME else file.name
-    return [Sheet(file.name, name.text if name else own, file.read_bytes())]
+    return [Sheet(file.name, name.text if name else own, _octets(file, _MOST_OCTETS))]
+
+
+def _octets(file: Path, most: int) -> bytes:
+    """Return what is in a file; one that is longer than any of its kind fills the memory otherwise."""
+    with file.open("rb") as opened:
+        return _bounded(opened.read(most + 1), file, most)
+
+
+def _bounded(octets: bytes, file: Path, most: int) -> bytes:
+    if len(octets) > most:
+        raise Failed(f"Nothing was imported; {escaped(str(file), 200)}: has more than {most} octets", REFUSED)
+    return octets
 
 
 def _of_directory(directory: Path) -> Iterator[Sheet]:
@@ -142,9 +157,9 @@ def _of_directory(directory: Path) -> Iterator[Sheet]:
     for each in sorted(directory.iterdir()):
         inner = each / google_authenticator.NAME
         if each.is_file() and not each.name.startswith("."):
-            yield Sheet(each.name, each.name, each.read_bytes())
+            yield Sheet(each.name, each.name, _octets(each, _MOST_OF_ONE))
         elif each.is_dir() and inner.is_file():
-            yield Sheet(f"{each.name}/{inner.name}", each.name, inner.read_bytes())
+            yield Sheet(f"{each.name}/{inner.name}", each.name, _octets(inner, _MOST_OF_ONE))
 
 
 @contextmanager
