@@ -137,7 +137,7 @@ def _sheets(file: Path, name: Username | None) -> Sequence[Sheet]:
         return [Sheet("standard input", name.text if name else "", octets)]
     # In a home directory the folder tells whose it is.
     own = file.resolve().parent.name if file.name == google_authenticator.NAME else file.name
-    return [Sheet(file.name, name.text if name else own, _octets(file, _MOST_OCTETS))]
+    return [Sheet(escaped(file.name), name.text if name else own, _octets(file, _MOST_OCTETS))]
 
 
 def _octets(file: Path, most: int) -> bytes:
@@ -157,9 +157,9 @@ def _of_directory(directory: Path) -> Iterator[Sheet]:
     for each in sorted(directory.iterdir()):
         inner = each / google_authenticator.NAME
         if each.is_file() and not each.name.startswith("."):
-            yield Sheet(each.name, each.name, _octets(each, _MOST_OF_ONE))
+            yield Sheet(escaped(each.name), each.name, _octets(each, _MOST_OF_ONE))
         elif each.is_dir() and inner.is_file():
-            yield Sheet(f"{each.name}/{inner.name}", each.name, _octets(inner, _MOST_OF_ONE))
+            yield Sheet(f"{escaped(each.name)}/{inner.name}", each.name, _octets(inner, _MOST_OF_ONE))
 
 
 @contextmanager

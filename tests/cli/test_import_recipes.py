@@ -46,6 +46,14 @@ def test_a_user_whose_file_has_no_end_fills_no_memory(ready: Cli, tmp_path: Path
     assert "mallory/.google_authenticator: has more than 65536 octets" in ran.stderr
 
 
+def test_the_name_of_a_file_does_not_steer_the_terminal(ready: Cli, tmp_path: Path) -> None:
+    (tmp_path / "\rmallory").write_text("no secret\n")
+    ran = ready("user", "import", str(tmp_path))
+    assert ran.exit_code == 1
+    assert "mallory: has no line" in ran.stderr
+    assert "\r" not in ran.stderr
+
+
 def test_what_comes_over_can_be_seen(ready: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(EXAMPLES)
     done: Any = ready(
