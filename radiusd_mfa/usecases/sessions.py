@@ -15,7 +15,7 @@ from radiusd_mfa.core.names import NameProblem, Username, escaped
 from radiusd_mfa.core.policy import rules_at_sign_in
 from radiusd_mfa.core.requirement import Policies, Requirement, requirement
 from radiusd_mfa.core.verdict import Reason
-from radiusd_mfa.usecases.actors import OPERATOR, Actor
+from radiusd_mfa.usecases.actors import OPERATOR, Actor, Operator
 from radiusd_mfa.usecases.admin_ports import AuditEntry, NewAuditEntry, StoredPeriod, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Refusal
@@ -136,7 +136,7 @@ def end(
     known = {entry.nas.name: entry for entry in entries}
 
     def work(user: User, books: Books) -> tuple[Sequence[Target], Sequence[Told]] | Refusal:
-        found = _another_person(name, scope.known_as, books) or _targets(user, scope, known, books)
+        found = _another_person(name, scope.known_as, actor, books) or _targets(user, scope, known, books)
         if not isinstance(found, Refusal):
             books.people.forget_periods(user.id)
         return found
@@ -152,14 +152,15 @@ def end(
     return told
 
 
-def _another_person(name: Username, known_as: str | None, books: Books) -> Refusal | None:
+def _another_person(name: Username, known_as: str | None, actor: Actor, books: Books) -> Refusal | None:
     """Refuse a User-Name that is no spelling of this user: who may end one's sessions may not end those of all."""
-    if known_as is None or _is_spelled(name, known_as, books):
+    if known_as is None or _is_spelled(name, known_as, actor, books):
         return None
-    return Refusal(f"“{escaped(known_as)}” is not “{escaped(name.text)}” with a realm; name the user that is meant.")
+    kind = "a realm" if isinstance(actor, Operator) else "a realm that is known here"
+    return Refusal(f"“{escaped(known_as)}” is not “{escaped(name.text)}” with {kind}; name the user that is meant.")
 
 
-def _is_spelled(name: Username, known_as: str, books: Books) -> bool:
+def _is_spelled(name: Username, known_as: str, actor: Actor, books: Books) -> bool:
     try:
         given = Username.parse(known_as)
     except NameProblem:
@@ -167,8 +168,11 @@ def _is_spelled(name: Username, known_as: str, books: Books) -> bool:
     if given == name:
         return True
     parts = given.without_realm()
-    # Whoever has the whole name is somebody else (R10).
-    return parts is not None and parts[1] == name and books.people.find(given.text) is None
+    # Whoever has the whole name is somebody else (R10). Behind a realm that is not known here there are people of other
+    # servers, whom the same NAS may serve; only the operator knows better.
+    if parts is None or parts[1] != name or books.people.find(given.text) is not None:
+        return False
+    return isinstance(actor, Operator) or parts[0] in {realm.name for realm in books.realms.all()}
 
 
 def _asked(user_name: str, target: Target, ask: Ask) -> Told:

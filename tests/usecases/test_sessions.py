@@ -8,7 +8,7 @@ from radiusd_mfa.core.circumstances import Circumstances, Place
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.verdict import Found
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import nas, sessions
+from radiusd_mfa.usecases import nas, realms, sessions
 from radiusd_mfa.usecases.actors import OPERATOR, Actor
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.nas import Wanted, Written
@@ -98,6 +98,30 @@ def test_who_may_disable_mfa_ends_sessions_of_others_and_everybody_the_own_ones(
         assert told == []
         assert world.count(schema.verifications, user_id=world.user_id(alice.name)) == 0
         assert [outcome for outcome, _ in world.audit("sessions-disconnect")][:1] == ["done"]
+
+
+def test_a_person_ends_the_sessions_of_nobody_behind_a_realm_that_is_not_known(world: World, refuses: Refuses) -> None:
+    alice = colleague(world, "alice")
+    _gate(world)
+    _accept(world, Username.parse("alice"))
+    names: list[str] = []
+
+    def end(actor: Actor) -> Sequence[Told] | Refusal:
+        return sessions.end(
+            Username.parse("alice"),
+            Scope(world.clock.now - 86_400, known_as="alice@elsewhere"),
+            entries=world.app.nas_store.read(),
+            ask=lambda name, _target: (not names.append(name), "done"),
+            actor=actor,
+            **world.needs,
+        )
+
+    refuses(end(alice.person()), "is not “alice” with a realm that is known here")
+    assert names == []
+    end(OPERATOR)
+    assert isinstance(realms.add("elsewhere", team=None, **world.needs), realms.Made)
+    end(alice.person())
+    assert names == ["alice@elsewhere"] * 2
 
 
 def test_a_nas_that_is_not_there_is_refused_before_anything_ends(world: World, refuses: Refuses) -> None:
