@@ -6,7 +6,7 @@ They are rare, and may cost statements of their own; a sign-in that is in none c
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, Select, exists, func, select
@@ -74,7 +74,7 @@ class Locks:
         self._refused.add(user_id)
         return False
 
-    def _waited_for(self, found: Select[tuple[int]]) -> bool:
+    def _waited_for(self, found: Select[Any]) -> bool:
         patience, began = int(self._patience * 1e3), monotonic()
         if patience <= 0:  # which PostgreSQL would take for: as long as it likes
             return False

@@ -106,12 +106,16 @@ def test_a_person_ends_the_sessions_of_nobody_behind_a_realm_that_is_not_known(w
     _accept(world, Username.parse("alice"))
     names: list[str] = []
 
+    def ask(name: str, _target: Target) -> tuple[bool, str]:
+        names.append(name)
+        return True, "done"
+
     def end(actor: Actor) -> Sequence[Told] | Refusal:
         return sessions.end(
             Username.parse("alice"),
             Scope(world.clock.now - 86_400, known_as="alice@elsewhere"),
             entries=world.app.nas_store.read(),
-            ask=lambda name, _target: (not names.append(name), "done"),
+            ask=ask,
             actor=actor,
             **world.needs,
         )
