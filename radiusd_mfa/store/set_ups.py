@@ -102,10 +102,12 @@ def settle_alongside(
     row: SignInRow,
     settlement: Settlement,
     settle: Callable[[Connection, Sequence[SignInRow]], dict[int, int]],
-    locks: Locks,
 ) -> dict[int, int]:
-    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held."""
-    if settlement.alongside is None or not locks.take(row.user_id):
+    """Settle one verdict and what goes with it, all or nothing; return its audit id by position if all held.
+
+    The user's row is locked.
+    """
+    if settlement.alongside is None:
         return {}
     with connection.begin_nested() as savepoint:
         held = settle(connection, [row])

@@ -4,7 +4,7 @@ The two statements that carry the load are written for each dialect (`sign_ins_s
 shapes of their rows are those of `sign_in_rows`; this module owns what is done in which transaction.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -75,19 +75,17 @@ class SignIns:
         return self._retried(lambda: self._settle(settlements))
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[int | None]:
-        user_ids = [user_id_of(settlement) for settlement in settlements]
-        met_once = _met_once(user_ids)
+        together = _fit_one_statement(settlements)
         rows = _first_of_each_request(
-            row_of(position, settlement, charged=user_id in met_once)
-            for position, (settlement, user_id) in enumerate(zip(settlements, user_ids, strict=True))
+            row_of(position, settlement, charged=together and user_id_of(settlement) is not None)
+            for position, settlement in enumerate(settlements)
             if not settlement.verdict.settled_before
         )
-        more = any(settlement.alongside is not None for settlement in settlements)
-        if not more and len(rows) == len(settlements) == len(met_once) + user_ids.count(None):
+        if together:
             with self._database.statement() as connection:
                 held = self._dialect.settle(connection, rows)
         else:
-            held = self._settle_apart(rows, settlements, met_once)
+            held = self._settle_apart(rows, settlements)
         return [held.get(position) for position in range(len(settlements))]
 
     def _refund(self, charges: Mapping[int, Sequence[str]]) -> None:
@@ -99,25 +97,29 @@ class SignIns:
                     histories[user_id] = histories[user_id].replace(charge, "")
             self._dialect.write_histories(connection, histories)
 
-    def _settle_apart(
-        self, rows: Sequence[Row], settlements: Sequence[Settlement], met_once: set[int | None]
-    ) -> dict[int, int]:
+    def _settle_apart(self, rows: Sequence[Row], settlements: Sequence[Settlement]) -> dict[int, int]:
         """Settle a batch that meets an account twice, a settled request, a packet of a set-up, or a code by SMS."""
         alone = [row for row in rows if settlements[row.position].alongside is None]
         with self._database.writing() as connection:
-            held = self._dialect.settle(connection, alone) if alone else {}
             locks = Locks(connection)
-            # In the order of the users: of two nodes that lock the same ones, one is through when the other waits.
-            for row in sorted(rows, key=_by_user):
+            # Waited for before anything else is held, and in the same order on all nodes.
+            beside = [row for row in sorted(rows, key=_by_user) if settlements[row.position].alongside is not None]
+            locked = [row for row in beside if locks.take(row.user_id)]
+            held = self._dialect.settle(connection, alone) if alone else {}
+            for row in locked:
                 settlement = settlements[row.position]
-                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle, locks)
+                held |= settle_alongside(connection, self._keys, row, settlement, self._dialect.settle)
             held |= {position: 0 for position, each in enumerate(settlements) if each.verdict.settled_before}
-            ended = [each for position, each in enumerate(settlements) if position in held]
-            self._settle_charges(connection, [each for each in ended if _charged_apart(each, met_once)])
+            self._settle_charges(connection, [each for position, each in enumerate(settlements) if position in held])
         return held
 
     def _settle_charges(self, connection: Connection, settlements: Sequence[Settlement]) -> None:
-        """Settle the charges of accounts that a batch meets more than once, one by one under a lock."""
+        """Settle the charges of a batch one by one, under locks that are taken in the order in which `open` takes them.
+
+        Some of them before, in the statement for all, and these after it: whoever opens or settles the same two
+        accounts elsewhere would wait for this batch, and this one for that, until the database ends one of them after
+        a second. Anybody can have that with two names and three packets.
+        """
         user_ids = sorted({each.facts.user.id for each in settlements if each.facts.user is not None})
         if not user_ids:
             return
@@ -190,11 +192,10 @@ def _by_user(row: Row) -> int:
     return row.user_id or 0
 
 
-def _met_once(user_ids: Sequence[int | None]) -> set[int | None]:
-    return {user_id for user_id, times in Counter(user_ids).items() if times == 1 and user_id is not None}
-
-
-def _charged_apart(settlement: Settlement, met_once: set[int | None]) -> bool:
-    """Whether a charge can't be settled by the statement for all: its account has another one in the batch."""
-    user_id = user_id_of(settlement)
-    return settlement.verdict.settled_before or (user_id is not None and user_id not in met_once)
+def _fit_one_statement(settlements: Sequence[Settlement]) -> bool:
+    """Whether nothing but statements for all is needed: no account and no request twice, and nothing done before."""
+    if any(each.alongside is not None or each.verdict.settled_before for each in settlements):
+        return False
+    met = [user_id for each in settlements if (user_id := user_id_of(each)) is not None]
+    # Requests too: those of nobody have no account that would be met twice.
+    return len(set(met)) == len(met) and len({each.attempt.request for each in settlements}) == len(settlements)

@@ -499,6 +499,36 @@ def test_a_deadlock_is_tried_again(world: World, desk: Desk) -> None:
     assert world.audit() == [("accept", "totp")] * 2
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"])  # as above
+def test_a_batch_takes_histories_in_the_order_in_which_everybody_does(world: World, desk: Desk) -> None:
+    """One account twice and another once, while another node has sign-ins of both: no deadlock to be tried again."""
+    first, last = world.user("first"), world.user("last")
+    batch = desk.opened(*[desk.attempt(user, wrong(user, n)) for user, n in ((last, 1), (first, 1), (first, 2))])
+    holds, database = threading.Event(), Database(world.url, deadline=10, for_sign_ins=True)
+
+    def elsewhere() -> None:
+        with world.database.writing() as connection:
+            lock = select(schema.throttles.c.user_id).with_for_update()
+            connection.execute(lock.where(schema.throttles.c.user_id == first.id))
+            holds.set()
+            connection.exec_driver_sql("SET LOCAL deadlock_timeout = '10ms'")  # this one would be the victim, and say so
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while connection.exec_driver_sql(waiting).scalar_one() == 0:
+                pass
+            connection.execute(lock.where(schema.throttles.c.user_id == last.id))
+
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            other = threads.submit(elsewhere)
+            assert holds.wait(10)
+            ids = world.sign_in_store(database).settle(batch)
+            other.result(20)
+    finally:
+        database.close()
+    assert None not in ids
+    assert [reason for _, reason in world.audit()] == ["wrong-code"] * 3
+
+
 def test_a_fault_commits_nothing(world: World, desk: Desk, alice: TestUser) -> None:
     attempt = desk.attempt(alice, alice.typed())
     settlements = desk.opened(attempt)
