@@ -36,11 +36,11 @@ def test_every_example_is_in_a_recipe() -> None:
     assert {each.name for each in EXAMPLES.iterdir()} <= set(used)
 
 
-def test_a_user_whose_file_has_no_end_fills_no_memory(ready: Cli, tmp_path: Path) -> None:
+def test_a_file_that_a_user_has_made_too_long_is_not_taken(ready: Cli, tmp_path: Path) -> None:
     home = tmp_path / "mallory"
     home.mkdir()
-    with (home / ".google_authenticator").open("wb") as endless:
-        endless.truncate(1 << 40)  # a hole, which takes no room on the disk
+    with (home / ".google_authenticator").open("wb") as long:
+        long.truncate((1 << 16) + 1)
     ran = ready("user", "import", str(tmp_path))
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert "mallory/.google_authenticator: has more than 65536 octets" in ran.stderr

@@ -511,7 +511,7 @@ def test_a_batch_takes_histories_in_the_order_in_which_everybody_does(world: Wor
             lock = select(schema.throttles.c.user_id).with_for_update()
             connection.execute(lock.where(schema.throttles.c.user_id == first.id))
             holds.set()
-            connection.exec_driver_sql("SET LOCAL deadlock_timeout = '10ms'")  # this one would be the victim, and say so
+            connection.exec_driver_sql("SET LOCAL deadlock_timeout = '10ms'")  # this one would be the victim
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while connection.exec_driver_sql(waiting).scalar_one() == 0:
                 pass
