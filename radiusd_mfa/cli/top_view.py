@@ -17,6 +17,8 @@ _FIXED: Final = 14
 """Lines of the head, the middle part and the headings."""
 _FEWEST: Final = 3
 _MEBI: Final = 1 << 20
+_NEARLY_ALL: Final = 0.9
+"""Share of the hash threads' time beyond which sign-ins begin to wait for them."""
 _SLOWEST: Final = 5.0
 """The last bound of the histograms: what is beyond is not told apart."""
 
@@ -68,7 +70,7 @@ def _waiting(of: Overview) -> Table:
         depth = of.queues.get(queue, 0.0)
         table.add_row(Text(meaning, "" if depth else "dim"), Text(f"{depth:.0f}", "" if depth else "dim"))
     share = of.hash_threads_busy / of.hash_threads if of.hash_threads else 0.0
-    table.add_row("threads busy", Text(f"{min(1.0, share):.0%}", "bold yellow" if share > 0.9 else ""))  # noqa: PLR2004
+    table.add_row("threads busy", Text(f"{min(1.0, share):.0%}", "bold yellow" if share > _NEARLY_ALL else ""))
     memory = sum(worker.resident_memory or 0.0 for worker in of.workers)
     table.add_row("memory", f"{memory / _MEBI:.0f} MiB")
     return table
