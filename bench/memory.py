@@ -10,9 +10,9 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from bench.lib import accounts, ours
+from bench.lib import accounts
 from bench.lib.driver import Subject, closed
-from bench.lib.postgresql import postgresql
+from bench.lib.places import place_on
 from bench.lib.processes import used
 from bench.lib.results import Report, options, reporting, scratch
 from bench.lib.tickets import OURS, Ledger
@@ -35,11 +35,7 @@ def main() -> None:
     people = accounts.cheap(users, PERIOD)
     with reporting("memory", given.out, **settings) as report, ExitStack() as stack:
         directory = stack.enter_context(scratch())
-        place, others = ours.on_sqlite(directory), {}
-        if given.database == "postgresql":
-            cluster = stack.enter_context(postgresql(directory))
-            report.versions["postgresql"] = cluster.version
-            place, others = ours.Installation(directory / "ours", cluster.new("ours")), {"postgresql": cluster.pid}
+        place, others = place_on(given.database, directory, stack, report)
         place.init()
         place.take_over(people)
         server = stack.enter_context(place.serving(workers=given.workers))
