@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from radiusd_mfa.foreign.numbers import whole
 from radiusd_mfa.usecases.import_ports import Entry, Found, LeftOut, Misread
 
 NAME: Final = ".google_authenticator"
@@ -41,11 +42,11 @@ def _user(place: str, name: str, lines: Sequence[str]) -> Iterator[Found]:
             place, 'has no line " TOTP_AUTH, so it is no file of pam_google_authenticator, or not a whole one'
         )
         return
-    step = (options.get("STEP_SIZE") or ["30"])[0]
-    if not (step.isascii() and step.isdigit()):
+    step = whole((options.get("STEP_SIZE") or ["30"])[0])
+    if step is None:
         yield Misread(place, "has a STEP_SIZE that is no number")
         return
-    yield Entry(place, {"username": name, "totp_secret": lines[0].strip(), "totp_period": int(step[:4])})
+    yield Entry(place, {"username": name, "totp_secret": lines[0].strip(), "totp_period": step})
     if (options.get("TIME_SKEW") or ["0"])[0] not in ("0", "-0"):
         yield LeftOut("TIME_SKEW: the clock of this phone was wrong, and has to be set right")
     for line in lines[1:]:

@@ -1,13 +1,11 @@
 """A table of users: CSV whose header names the same fields as our JSON lines."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from radiusd_mfa.core.names import escaped
 from radiusd_mfa.foreign import tables
+from radiusd_mfa.foreign.numbers import whole
 from radiusd_mfa.usecases.import_ports import FIELDS, NUMBERS, Entry, FileProblem, Found, Misread
-
-_MOST_DIGITS: Final = 4
 
 
 def read(text: str) -> Iterator[Found]:
@@ -28,13 +26,14 @@ def read(text: str) -> Iterator[Found]:
 def _fields(row: Mapping[str, str]) -> Mapping[str, object]:
     # What stands around a password is part of it; everywhere else a space is what somebody's hand left there.
     return {
-        name: _number(name, value.strip()) if name in NUMBERS else value if name == "password" else value.strip()
+        name: _number(name, value) if name in NUMBERS else value if name == "password" else value.strip()
         for name, value in row.items()
         if value.strip()
     }
 
 
 def _number(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
+    found = whole(value)
+    if found is None:
         raise FileProblem(f"{name}: is not a number")
-    return int(value)
+    return found

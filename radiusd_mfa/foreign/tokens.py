@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from radiusd_mfa.core.names import escaped
+from radiusd_mfa.foreign.numbers import whole
 from radiusd_mfa.usecases.import_ports import Entry, FileProblem, Found, LeftOut, Misread
-
-_MOST_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ def _entry(token: Token, *, keep_realm: bool) -> Found:
         fields = {
             "username": f"{token.owner}@{token.realm}" if keep_realm and token.realm else token.owner,
             "totp_secret": token.secret,
-            "totp_digits": number(token.digits, "number of digits"),
-            "totp_period": number(token.period, "time step"),
+            "totp_digits": _number(token.digits, "number of digits"),
+            "totp_period": _number(token.period, "time step"),
             "totp_algorithm": token.algorithm.replace("-", ""),
         }
     except FileProblem as problem:
@@ -81,12 +80,11 @@ def _entry(token: Token, *, keep_realm: bool) -> Found:
     return Entry(token.place, fields)
 
 
-def number(text: str, what: str) -> int:
-    """Read a whole number of few digits, or raise FileProblem."""
-    tidy = text.strip()
-    if not (tidy.isascii() and tidy.isdigit() and len(tidy) <= _MOST_DIGITS):
+def _number(text: str, what: str) -> int:
+    found = whole(text)
+    if found is None:
         raise FileProblem(f"the {what} is no number")
-    return int(tidy)
+    return found
 
 
 def base32(octets: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 _FIRST: Final = 3
 """sd-daemon.h: SD_LISTEN_FDS_START."""
+_MOST_DIGITS: Final = 4
 _KINDS: Final = {socket.SOCK_DGRAM: "ListenDatagram", socket.SOCK_STREAM: "ListenStream"}
 
 
@@ -28,8 +29,10 @@ def handed(kind: socket.SocketKind, environ: MutableMapping[str, str] = os.envir
     """
     pid, number = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
-    if pid != str(os.getpid()) or not number.isdigit():
+    if pid != str(os.getpid()) or not number:
         return []  # they were for a process before this one
+    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        raise HandedProblem((f"LISTEN_FDS in the environment is {number!r:.40}, which is no number of sockets",))
     problems: list[str] = []
     sockets: list[socket.socket] = []
     for place in range(int(number)):

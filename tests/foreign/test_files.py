@@ -139,6 +139,7 @@ def test_a_radcheck_without_its_header_is_named() -> None:
         ("", "is empty"),
         (f"{SEED}\n12345678\n", "has no line"),
         (f'{SEED}\n" TOTP_AUTH\n" STEP_SIZE x\n', "STEP_SIZE"),
+        (f'{SEED}\n" TOTP_AUTH\n" STEP_SIZE {"9" * 5000}\n', "STEP_SIZE"),
     ],
 )
 def test_what_is_no_file_of_google_authenticator_is_named(content: str, complaint: str) -> None:
@@ -157,6 +158,12 @@ def test_a_phone_whose_clock_was_wrong_is_counted() -> None:
 def test_a_line_that_is_no_shadow_line_is_named(line: str) -> None:
     (said,) = _complaints(_read(Format.SHADOW, line))
     assert said.startswith("line 1: is no line of a shadow file")
+
+
+@pytest.mark.parametrize("day", ["soon", "-2", "\u0661", "9" * 5000])
+def test_an_account_whose_expiry_nobody_can_read_is_not_taken_for_one_that_never_expires(day: str) -> None:
+    (said,) = _complaints(_read(Format.SHADOW, f"alice:$6$x:19000:0:99999:7::{day}:"))
+    assert said.startswith("line 1: has a day of expiry")
 
 
 def _token(**fields: object) -> dict[str, object]:
