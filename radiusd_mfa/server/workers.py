@@ -39,6 +39,8 @@ LOOK: Final = 1.0
 """Seconds between two looks at whether the workers' loops turn, where a watchdog asks."""
 
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_TALKING: Final = (signal.SIGHUP, signal.SIGALRM)
+"""Whose handlers may log. One that comes in the middle of a line would wait for ever for the lock of that line."""
 _PR_SET_PDEATHSIG: Final = 1
 """linux/prctl.h; nothing in the standard library has a name for it."""
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
@@ -138,7 +140,7 @@ class Parent:
         """Return the exit code, after all workers have ended; `ready` is called once, when all of them are."""
         for number in _STOPS:
             signal.signal(number, lambda _number, _frame: self._stop())
-        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
+        signal.signal(signal.SIGHUP, lambda _number, _frame: _undisturbed(self._reload))
         waiting = [self._start(number) for number in range(len(self._sockets) + (self._beside is not None))]
         became = [_became_ready(descriptor) for descriptor in waiting]
         if all(became):
@@ -205,7 +207,8 @@ class Parent:
                 # One that had not begun to serve ends by the signal itself, as it should.
                 failed = failed or status not in (0, *_STOPS)
                 continue
-            _log.error("%s ended (status %d) and is started again", self._name(number), status)
+            with _held_back(_TALKING):
+                _log.error("%s ended (status %d) and is started again", self._name(number), status)
             sleep(REST)
             if not self._stopping:
                 self._fork(number, ready=lambda: None)
@@ -213,7 +216,7 @@ class Parent:
 
     def _begin_to_look(self) -> None:
         if self._told.pulse.every and not self._stopping:
-            signal.signal(signal.SIGALRM, lambda _number, _frame: self._look())
+            signal.signal(signal.SIGALRM, lambda _number, _frame: _undisturbed(self._look))
             signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
 
     def _look(self) -> None:
@@ -263,6 +266,11 @@ def _held_back(numbers: Sequence[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _undisturbed(handle: Callable[[], None]) -> None:
+    with _held_back(_TALKING):
+        handle()
 
 
 def _become_child(parent: int) -> None:
