@@ -118,7 +118,7 @@ def prune(session: Session, before: Callable[[float], float], even_if_damaged: b
 
 
 def _mark(app: App) -> Mark | None:
-    return app.marks.of(app.audit_chain.identity())
+    return app.marks.of(app.audit_chain.standing().identity)
 
 
 def _verified(shown: Verified) -> dict[str, object]:

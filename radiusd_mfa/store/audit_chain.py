@@ -28,7 +28,7 @@ from radiusd_mfa.store.audit import COLUMNS
 from radiusd_mfa.store.database import Database
 from radiusd_mfa.store.inserting import insert_absent
 from radiusd_mfa.usecases.admin_ports import AuditEntry
-from radiusd_mfa.usecases.audit_ports import Seal, Section
+from radiusd_mfa.usecases.audit_ports import Seal, Section, Standing
 
 _log: Final = logging.getLogger(__name__)
 VERSION: Final = 1
@@ -98,20 +98,15 @@ class AuditSeals:
             if len(rows) < BATCH or self._gives_way:
                 return sealed  # what came meanwhile can wait: under load a seal for each row or two would never end
 
-    def identity(self) -> str:
-        """See `AuditChain.identity`; drawn when it is asked for first, and kept for good."""
+    def standing(self) -> Standing:
+        """See `AuditChain.standing`; the identity is drawn when it is asked for first, and kept for good."""
         with self._database.reading() as connection:
-            found = _identity(connection)
-        if found is None:
+            identity, last = _identity(connection), _newest(connection)
+        if identity is None:
             with self._database.writing() as connection:
                 insert_absent(connection, schema.meta, {"name": IDENTITY, "value": token_bytes(16)})
-                found = _identity(connection)
-        return (found or b"").hex()
-
-    def newest(self) -> Seal | None:
-        """See `AuditChain.newest`."""
-        with self._database.reading() as connection:
-            return _newest(connection)
+                identity, last = _identity(connection), _newest(connection)
+        return Standing((identity or b"").hex(), last)
 
     def oldest(self) -> Seal | None:
         """See `AuditChain.oldest`."""
@@ -146,7 +141,7 @@ class AuditSeals:
 
     def entries(self, *, after: int, since: float | None, until: float | None) -> Iterator[AuditEntry]:
         """See `AuditChain.entries`; each chunk is a reading of its own, so that a slow reader holds nothing open."""
-        last = self.newest()
+        last = self.standing().last
         conditions = [] if since is None else [_audit.at >= since]
         if until is not None:
             conditions.append(_audit.at < until)

@@ -23,6 +23,16 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Which database this is and how far its chain is, both of one moment."""
+
+    identity: str
+    """What tells it from others, also after it was copied and restored."""
+    last: Seal | None
+    """The last link of the chain."""
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A seal, and the rows that are there now where it says what there was; a digest stands for a row's content."""
 
@@ -44,12 +54,8 @@ class AuditChain(Protocol):
         """Seal what can't change any more and return how many rows that were; any number of nodes may do it."""
         ...
 
-    def identity(self) -> str:
-        """Return what tells this database from others, also after it was copied and restored."""
-        ...
-
-    def newest(self) -> Seal | None:
-        """Return the last link of the chain."""
+    def standing(self) -> Standing:
+        """Say which database this is and how far its chain is."""
         ...
 
     def oldest(self) -> Seal | None:

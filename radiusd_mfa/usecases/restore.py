@@ -8,7 +8,7 @@ spent meanwhile, and makes it a database of its own: the marks of all machines a
 from dataclasses import dataclass
 from typing import Final
 
-from radiusd_mfa.usecases.audit_ports import AuditChain, Mark, Marks, Seal, Voided
+from radiusd_mfa.usecases.audit_ports import AuditChain, Mark, Marks, Seal, Standing, Voided
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Change, Refusal, recorded
 from radiusd_mfa.usecases.ports import Clock, Entropy
@@ -48,34 +48,51 @@ class Accepted:
 
 def find_loss(*, chain: AuditChain, marks: Marks) -> Loss | None:
     """Say whether the database has lost what this machine has seen."""
-    mark = marks.of(chain.identity())
-    if mark is None or chain.mac_of(mark.seal_id) == mark.mac:
+    standing = chain.standing()
+    return _missing(standing.last, marks.of(standing.identity), chain)
+
+
+def _missing(last: Seal | None, mark: Mark | None, chain: AuditChain) -> Loss | None:
+    if mark is None or _is_marked(last, mark) or chain.mac_of(mark.seal_id) == mark.mac:
         return None
     oldest = chain.oldest()
     if oldest is not None and oldest.id > mark.seal_id:
         return None  # pruned since
-    return Loss(mark, chain.newest())
+    return Loss(mark, last)
+
+
+def _is_marked(last: Seal | None, mark: Mark) -> bool:
+    return last is not None and (last.id, last.mac) == (mark.seal_id, mark.mac)
 
 
 def keep(now: float, *, chain: AuditChain, marks: Marks) -> Loss | None:
     """Seal what was recorded and raise the mark; where something is lost, the mark stays and says so."""
-    last = chain.newest()
-    if last is None or not 0 <= now - last.sealed_at < _JUST_NOW:
-        chain.seal(now)
-    loss = find_loss(chain=chain, marks=marks)
+    standing = chain.standing()
+    # Every process of every node asks this every second: where nothing was recorded it costs two transactions.
+    if not _was_just_sealed(standing.last, now) and chain.seal(now):
+        standing = chain.standing()
+    loss = _missing(standing.last, marks.of(standing.identity), chain)
     if loss is None:
-        set_mark(chain=chain, marks=marks)
+        _raise_mark(standing, marks)
     return loss
+
+
+def _was_just_sealed(last: Seal | None, now: float) -> bool:
+    return last is not None and 0 <= now - last.sealed_at < _JUST_NOW
 
 
 def set_mark(*, chain: AuditChain, marks: Marks) -> None:
     """Note how far the chain is."""
-    last, identity = chain.newest(), chain.identity()
+    _raise_mark(chain.standing(), marks)
+
+
+def _raise_mark(standing: Standing, marks: Marks) -> None:
+    last = standing.last
     if last is None:
         return
-    before = marks.of(identity)
+    before = marks.of(standing.identity)
     if before is None or before.seal_id < last.id:  # several processes keep the same marks
-        marks.put(identity, Mark(last.id, last.mac, last.last_id, last.sealed_at))
+        marks.put(standing.identity, Mark(last.id, last.mac, last.last_id, last.sealed_at))
 
 
 def accept(
@@ -98,7 +115,7 @@ def accept(
             "Nothing is lost that this machine has seen; there is nothing to accept. If it is new here and the "
             "database comes from a backup: --even-unseen"
         )
-    last = chain.newest()
+    last = chain.standing().last
     detail = {"seen": loss.mark.last_id if loss else None, "left": last.last_id if last else 0}
     change = Change("db-accept-restore", detail=detail | {"keep_backup_codes": keep_backup_codes})
     identity = entropy(16).hex()

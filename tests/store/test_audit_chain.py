@@ -185,7 +185,7 @@ def test_seals_that_were_removed_are_named(
 
 
 def _mark(chain: AuditSeals) -> Mark:
-    last = chain.newest()
+    last = chain.standing().last
     assert last is not None
     return Mark(last.id, last.mac, last.last_id, last.sealed_at)
 

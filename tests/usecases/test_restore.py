@@ -167,7 +167,7 @@ def test_the_marks_of_other_machines_are_of_the_database_that_is_lost(lost: Worl
 
 
 def test_the_same_older_copy_restored_once_more_is_noticed_again(lost: World) -> None:
-    identity = lost.app.audit_chain.identity()
+    identity = lost.app.audit_chain.standing().identity
     accept(lost)
     lose_the_end(lost, after_seal=1)
     with lost.app.database.writing() as connection:
