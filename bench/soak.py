@@ -33,7 +33,7 @@ def main() -> None:
     given = options(
         __doc__,
         minutes=(60, "how long"),
-        users=(100_000, "users: 30 times the sign-ins a second, at least"),
+        users=(120_000, "users: 30 times the sign-ins a second, at least"),
         database=("postgresql", "or sqlite"),
     )
     minutes, users = (3, 20_000) if given.quick else (given.minutes, given.users)

@@ -38,7 +38,7 @@ CAPACITY: Final = 4096
 BATCH: Final = 256
 HURRY: Final = 0.1
 """Seconds of hashing that must wait for the loop to take its time."""
-LONGEST_GATHERING: Final = 0.05
+LONGEST_GATHERING: Final = 0.1
 """Seconds: with ten expensive hashes in them, what a batch costs however small it is has become little for each."""
 TRIES: Final = 4
 """How often a sign-in is judged again after it lost a claim, before it is left to its retransmission."""
@@ -112,7 +112,7 @@ class Pipeline:
         A part of what they have to do, so that they never wait for the loop.
         """
         backlog = self._pool.backlog
-        return min(LONGEST_GATHERING, backlog / 8) if backlog > HURRY else 0.0
+        return min(LONGEST_GATHERING, backlog / 4) if backlog > HURRY else 0.0
 
     def offer(self, works: Iterable[Work]) -> None:
         """Take in what there is room for; the rest is dropped before it has cost anything."""
