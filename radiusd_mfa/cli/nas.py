@@ -51,7 +51,12 @@ _OPTIONS: Final = (
         metavar="PORT",
         help="Where it takes Disconnect-Requests; 0: nowhere. Default: 3799.",
     ),
-    click.option("--retry-grace", type=click.IntRange(0, 60), metavar="SECONDS", help="For clients that retry anew."),
+    click.option(
+        "--retry-grace",
+        type=click.IntRange(0, 60),
+        metavar="SECONDS",
+        help="Seconds in which the same text with a new authenticator is the same sign-in. Default: 0.",
+    ),
 )
 
 
