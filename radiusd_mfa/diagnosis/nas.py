@@ -175,7 +175,7 @@ def retransmissions(facts: Facts) -> Iterator[Finding]:
             gap = seen.retransmitted_after / seen.retransmissions
             what = (
                 f"{seen.retransmissions} retransmissions of {seen.requests} requests, {gap:.1f} s after the packet "
-                "before: replies are lost, or its timeout is too short. A refusal takes a second; let it wait 3 s."
+                "before: replies are lost, or its timeout is too short. A refusal takes a second; let it wait 5 s."
             )
             yield advice("retransmissions", Area.NAS, nas.name, what)
 
