@@ -223,9 +223,20 @@ class KeyRing:
         if key is None or len(sealed) < body + _TAG_OCTETS:
             return None
         try:
-            return key.cipher.decrypt(sealed[nonce:body], sealed[body:], sealed[:nonce] + place)
+            plain = key.cipher.decrypt(sealed[nonce:body], sealed[body:], sealed[:nonce] + place)
         except InvalidTag:
             return None
+        if key.key_id in self._waiting:
+            self._seal_with(key)
+        return plain
+
+    def _seal_with(self, key: _Key) -> None:
+        """Seal by a key that waits here and seals elsewhere: a copy of the file, a credential say, never tells so.
+
+        Else what is sealed until the next start would be lost with the old key.
+        """
+        self._waiting = tuple(key_id for key_id in self._waiting if key_id != key.key_id)
+        self._active = key
 
     def _opened(self, sealed: bytes, place: bytes, where: str) -> bytes:
         """Decrypt with a look at each part; raises the KeyProblem that says what is wrong."""

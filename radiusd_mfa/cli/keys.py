@@ -106,5 +106,6 @@ def _tell(rotated: Rotated) -> None:
     say(f"Key {rotated.active} {made}; {rotated.resealed} values were sealed anew by it.")
     for key in rotated.removable:
         say(
-            f"Nothing is sealed by key {key} any more; keep a copy for old backups, then: radiusd-mfa keys remove {key}"
+            f"Nothing is sealed by key {key} any more. Restart first what has the key file as a copy, or a credential "
+            f"of systemd; keep a copy for old backups, then: radiusd-mfa keys remove {key}"
         )

@@ -52,19 +52,16 @@ def rotate(
 ) -> Rotated | Refusal:
     """Let a new key seal, and seal everything by it; a rotation that broke off is finished first."""
     before = keys.active_id
-    if keys.waiting or not _others(keys, sealed):
+    broke_off = bool(_others(keys, sealed)) and not keys.waiting
+    resealed, unopened = _sealed_anew(sealed, pause) if broke_off else (0, [])
+    if not resealed:  # nothing had broken off, or only what does not open is left of it
         sealed.keep_root()
         if keys.waiting:
             file.activate()
         else:
             file.append(waits=False)
         keys.refresh()
-    resealed = 0
-    unopened: list[str] = []
-    for some in sealed.reseal():
-        resealed += some.done
-        unopened += some.unopened
-        pause()
+        resealed, unopened = _sealed_anew(sealed, pause)
     others = _others(keys, sealed)
     rotated = Rotated(
         active=keys.active_id,
@@ -75,6 +72,17 @@ def rotate(
     )
     detail = {"key": rotated.active, "resealed": resealed, "unopened": len(unopened)}
     return _written("keys-rotate", rotated, detail, store, clock)
+
+
+def _sealed_anew(sealed: Sealed, pause: Callable[[], None]) -> tuple[int, list[str]]:
+    """Seal by the key that seals now what others have sealed; return how many that were, and why some were not."""
+    resealed = 0
+    unopened: list[str] = []
+    for some in sealed.reseal():
+        resealed += some.done
+        unopened += some.unopened
+        pause()
+    return resealed, unopened
 
 
 def remove(

@@ -43,6 +43,21 @@ def commands(section: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+def test_the_services_get_the_key_file_again_once_the_new_key_seals() -> None:
+    lines = commands("A new key")
+    begins = max(number for number, line in enumerate(lines) if line.endswith("keys rotate"))
+    assert any(line.startswith("systemctl try-restart") for line in lines[begins + 1 :])
+
+
+def test_no_service_is_started_that_nobody_has_wanted() -> None:
+    """Whoever has no mail has not enabled the outbox, and `restart` would start it."""
+    assert not [
+        line
+        for line in DOCUMENT.read_text().splitlines()
+        if "restart radiusd-mfa radiusd-mfa-portal" in line and "try-restart" not in line
+    ]
+
+
 def typed(line: str) -> str:
     """Return what is run for a line of the page: as it stands, or with what a person would answer."""
     if line.startswith(NOT_HERE):

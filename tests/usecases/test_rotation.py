@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -191,6 +192,32 @@ def test_a_value_that_does_not_open_is_told_and_keeps_its_key(filled: World) -> 
     assert "outbox.payload" in done.unopened[0]
     assert done.removable == ()
     assert filled.app.sealed.by_key()[old] == 1
+
+
+def test_a_value_that_does_not_open_keeps_nobody_from_a_new_key(filled: World) -> None:
+    with filled.app.database.writing() as connection:
+        value = connection.execute(select(schema.outbox.c.payload)).scalar_one()
+        connection.execute(update(schema.outbox).values(payload=bytes(value)[:-1] + b"\0"))
+    first, second = rotate(filled), rotate(filled)
+    assert second.made == second.active != first.active
+
+
+def test_a_service_with_a_copy_of_the_file_seals_by_the_new_key_once_somebody_does(
+    filled: World, tmp_path: Path
+) -> None:
+    """As a credential of systemd is: a copy from the start, which no change of the file reaches."""
+    rotation.prepare(**needs(filled.app), clock=filled.clock)  # type: ignore[arg-type]
+    credential = tmp_path / "credential"
+    credential.write_bytes(filled.app.config.key_file.read_bytes())
+    credential.chmod(0o600)
+    service = KeyRing.load(credential)
+    old = filled.app.keys.active_id
+    place = {"table": "nas", "column": "secret", "row": 1}
+    assert key_id_of(service.seal(b"x", **place)) == old  # type: ignore[arg-type]
+    done = rotate(filled)
+    assert service.open(filled.app.keys.seal(b"y", **place), **place) == b"y"  # type: ignore[arg-type]
+    assert key_id_of(service.seal(b"z", **place)) == done.active != old  # type: ignore[arg-type]
+    assert service.waiting == ()
 
 
 def test_a_key_is_brought_to_every_node_before_it_seals(filled: World, refuses: Refuses) -> None:
