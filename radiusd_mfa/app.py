@@ -14,7 +14,7 @@ from radiusd_mfa.config import Config, Endpoint
 from radiusd_mfa.delivery.problems import SetUpProblem
 from radiusd_mfa.delivery.worker import Worker
 from radiusd_mfa.high_water import HighWater, HighWaterProblem
-from radiusd_mfa.installation import NotReadyProblem, fitting, open_database, refuse_unfit
+from radiusd_mfa.installation import ADMIN_DEADLINE, NotReadyProblem, fitting, open_database, refuse_unfit
 from radiusd_mfa.key_file import KeyFile
 from radiusd_mfa.keys import KeyProblem, KeyRing
 from radiusd_mfa.passwords.cache import PasswordCache
@@ -73,9 +73,10 @@ class App:
         clock: Clock = time.time,
         entropy: Entropy = secrets.token_bytes,
         profile: Profile = PROFILE,
+        deadline: float = ADMIN_DEADLINE,
     ) -> "App":
-        """Open what `init` made; raises NotReadyProblem, KeyProblem or StoreFault."""
-        database = open_database(config)
+        """Open what `init` made; raises NotReadyProblem, KeyProblem or StoreFault. `deadline`: s for a statement."""
+        database = open_database(config, deadline=deadline)
         try:
             keys = KeyRing.load(config.key_file)
             refuse_unfit(schema_status(database))

@@ -17,6 +17,7 @@ from radiusd_mfa.store.upgrade import SchemaStatus, schema_status, upgrade
 from radiusd_mfa.usecases.ports import Entropy
 
 __all__ = [
+    "ADMIN_DEADLINE",
     "FiguresReader",
     "Initialised",
     "NotReadyProblem",
@@ -75,12 +76,12 @@ def initialise(config: Config, *, entropy: Entropy = secrets.token_bytes) -> Ini
         database.close()
 
 
-def open_database(config: Config) -> Database:
+def open_database(config: Config, *, deadline: float = ADMIN_DEADLINE) -> Database:
     """Open the database for administration; raises NotReadyProblem where SQLite would silently make an empty one."""
     path = sqlite_path(config.database_url)
     if path is not None and not path.exists():
         raise NotReadyProblem(f"There is no database at {path}; make one with: radiusd-mfa init")
-    return Database(config.database_url, deadline=ADMIN_DEADLINE)
+    return Database(config.database_url, deadline=deadline)
 
 
 def open_figures(config: Config) -> FiguresReader:

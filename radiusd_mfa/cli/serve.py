@@ -125,6 +125,7 @@ def _incumbent(session: Session, place: _Place) -> Incumbent:
     app = App.open(session.config, profile=session.profile)
     try:
         app.refuse_loss()
+        app.nas_store.touch()  # as a daemon does first: where it can't, the one before is not to stand down
         return Incumbent(app.daemon_on(place.listeners, place.tally, place.lines.write), app.leave, app.close)
     except BaseException:
         app.close()
@@ -147,15 +148,31 @@ def _renewed(session: Session, place: _Place) -> Incumbent:
 
 
 def _obstacles(session: Session, lines: Lines) -> Sequence[str]:
-    """Read the settings anew, for the workers that are started later; return what is wrong with them."""
+    """Read the settings anew, for the workers that are started later; return what would keep those from starting."""
+    before = session.config
+    problems: tuple[str, ...] = ()
     try:
         session.reload()
+        _rehearse(session)
     except ConfigProblem as problem:
-        for sentence in problem.problems:
-            _log.error("not reloaded, the settings stay as they were: %s", sentence)
-        return problem.problems
-    change_log(lines, session.config)
-    return ()
+        problems = problem.problems
+    except (*UNUSABLE, *FAULTS, OSError) as problem:
+        session.restore(before)
+        problems = (str(problem),)
+    for sentence in problems:
+        _log.error("not reloaded, the settings stay as they were: %s", sentence)
+    if not problems:
+        change_log(lines, session.config)
+    return problems
+
+
+def _rehearse(session: Session) -> None:
+    """Open what a worker opens; soon or not at all, for who waits here feeds the watchdog."""
+    app = App.open(session.config, profile=session.profile, deadline=session.config.database_deadline)
+    try:
+        app.refuse_loss()
+    finally:
+        app.close()
 
 
 def _tell_what_stays(before: Config, after: Config) -> None:

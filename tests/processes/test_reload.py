@@ -2,15 +2,18 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from radiusd_mfa.radius.wire import Code
+from radiusd_mfa.store.database import sqlite_path
 from tests.processes.conftest import Node, Nodes
 from tests.support.taps import eventually
 from tests.support.world import World
@@ -81,6 +84,34 @@ def test_a_key_file_that_is_gone_changes_nothing(
     node.process.wait_for("not reloaded.*radiusd-mfa.key")
     assert world.client(node.address).ask("alice", alice.typed()).code is Code.ACCESS_ACCEPT
     assert names(world, node, "https://one.example/")
+
+
+def test_a_worker_that_dies_after_a_reload_in_vain_comes_back_with_the_settings_of_before(
+    world: World, node: Node, settings: Path, tmp_path: Path
+) -> None:
+    if node.workers == 1:
+        pytest.skip("one process has no parent that starts it again")
+    settings.write_text(f'portal_url = "https://two.example/"\nkey_file = "{tmp_path}/none.key"\n')
+    reload(node)
+    node.process.wait_for("not reloaded.*none.key")
+    parent = node.process.popen.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    node.process.wait_for(r"worker \d+ ended \(status 9\)")
+    eventually(lambda: names(world, node, "https://one.example/"), within=20)
+
+
+def test_a_reload_while_the_database_takes_no_writes_ends_nothing(world: World, node: Node, settings: Path) -> None:
+    path = sqlite_path(world.url)
+    assert path is not None
+    settings.write_text('portal_url = "https://two.example/"\n')
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        reload(node)
+        node.process.wait_for("not reloaded")
+        other.execute("ROLLBACK")
+    assert node.process.popen.poll() is None
+    eventually(lambda: names(world, node, "https://one.example/"))
 
 
 def test_what_takes_a_restart_is_said(node: Node, settings: Path) -> None:
