@@ -35,6 +35,11 @@ def open_office(config: Config, store: OutboxStore, clock: Clock) -> Worker:
 
 def _server(config: Config, host: str) -> Server:
     password = _secret(config.smtp_password_file, "smtp_password_file")
+    for setting, text in (("smtp_user", config.smtp_user), ("smtp_password_file", password)):
+        if not (text or "").isascii():
+            raise SetUpProblem(
+                f"{setting}: has letters beyond ASCII, which can't be sent at the sign-in to a mail server"
+            )
     return Server(host, config.smtp_port, config.smtp_security, config.smtp_user, password)
 
 

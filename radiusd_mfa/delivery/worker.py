@@ -74,12 +74,12 @@ class Worker:
 
     def _look_after(self) -> None:
         now = self._clock()
-        if now >= self._next_gather:
+        if _is_over(self._next_gather, now, GATHER):
             self._next_gather = now + GATHER
             self._store.gather(now=now)
         for row in self._store.give_up(now=now):
             _log.error("given up after %d tries: %s, id %d: %s", row.tries, row.kind, row.id, row.last_error)
-        if now >= self._next_tidy:
+        if _is_over(self._next_tidy, now, TIDY):
             self._next_tidy = now + TIDY
             self._store.tidy(now=now)
 
@@ -87,7 +87,8 @@ class Worker:
         delivered = 0
         while not stop.is_set():
             now = self._clock()
-            channels = [channel for channel, until in self._closed_until.items() if until <= now]
+            closed = self._closed_until.items()
+            channels = [channel for channel, until in closed if _is_over(until, now, LONGEST_CLOSURE)]
             claimed = self._store.claim(channels, now=now, until=now + CLAIM) if channels else None
             if claimed is None:
                 break
@@ -143,3 +144,8 @@ class Worker:
 def pause(tries: int) -> float:
     """Return the seconds to wait after so many tries."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(tries - 1, 20)))
+
+
+def _is_over(until: float, now: float, longest: float) -> bool:
+    """Whether a wait is over; one that has longer to go than any lasts began before the clock was set back."""
+    return until <= now or until - now > longest

@@ -40,6 +40,8 @@ class Disk:
     path: str
     free: int
     """Octets."""
+    inside: int = 0
+    """Octets that removed rows have left in the file of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Outbox:
     given_up: int = 0
     """In the last day."""
     last_error: str | None = None
+    gone: int = 0
+    """Also given up in the last day, and what they say is not kept any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from radiusd_mfa.diagnosis.findings import Area, Finding, advice, problem
 
 LEAST_FREE: Final = 512 << 20
 """Octets of free space under which an SQLite database is about to be unable to grow."""
+LEAST_LOG: Final = 64 << 20
+"""Octets that its write-ahead log may need beside it, however much room there is inside."""
 SKEW: Final = 5.0
 """Seconds that two clocks may differ; a code is good for half a minute on either side."""
 BACKWARDS: Final = 2.0
@@ -44,12 +46,13 @@ def owners(facts: Facts) -> Iterator[Finding]:
 
 def disk(facts: Facts) -> Iterator[Finding]:
     """Warn of a full disk, which means silence: no sign-in without an audit row."""
-    if facts.disk is not None and facts.disk.free < LEAST_FREE:
+    disk = facts.disk
+    if disk is not None and (disk.free < LEAST_LOG or disk.free + disk.inside < LEAST_FREE):
         what = (
-            f"{facts.disk.free >> 20} MiB are free where the database lies; on a full disk nobody signs in. Make room, "
-            "or remove old rows of the audit log:"
+            f"{disk.free >> 20} MiB are free where the database lies; on a full disk nobody signs in. Make room, or "
+            "remove old rows of the audit log, whose place new ones take (the file does not get smaller):"
         )
-        yield problem("disk", Area.MACHINE, facts.disk.path, what, "radiusd-mfa audit prune --before 365d")
+        yield problem("disk", Area.MACHINE, disk.path, what, "radiusd-mfa audit prune --before 90d")
 
 
 def buffers(facts: Facts) -> Iterator[Finding]:

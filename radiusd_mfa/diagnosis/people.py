@@ -89,6 +89,9 @@ def given_up(facts: Facts) -> Iterator[Finding]:
         why = f", the last one for: {box.last_error}" if box.last_error else ""
         what = f"{box.given_up} mails or messages of the last day were given up{why}."
         yield problem("given-up", Area.DELIVERY, "outbox", what, "radiusd-mfa outbox retry --all")
+    if box.gone:
+        what = f"{box.gone} codes, links or mails of the last day never went out, and can't any more: make new ones."
+        yield problem("given-up", Area.DELIVERY, "outbox", what, "radiusd-mfa outbox list --status given-up")
 
 
 def links(facts: Facts) -> Iterator[Finding]:

@@ -127,6 +127,7 @@ class _Inside:
         self._take_keys()
         for area, where, part in (
             (Area.MACHINE, "clock", self._clock),
+            (Area.MACHINE, "disk", self._disk),
             (Area.DATABASE, "database", self._loss),
             (Area.AUDIT, "audit log", self._audit),
             (Area.NAS, "NAS entries", self._nases),
@@ -155,6 +156,10 @@ class _Inside:
         theirs = self._examination.clock()
         ours = (before + self._gathering.clock()) / 2
         self._gathering.put(clock=Clock(ours, theirs, self._examination.newest_time()))
+
+    def _disk(self) -> None:
+        if (found := machine.disk(sqlite_path(self._config.database_url))) is not None:
+            self._gathering.put(disk=replace(found, inside=self._examination.room_inside()))
 
     def _audit(self) -> None:
         self._gathering.put(seals=Seals(*self._examination.seals()))

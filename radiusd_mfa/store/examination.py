@@ -70,6 +70,8 @@ class OutboxCounts(NamedTuple):
     oldest: float | None
     given_up: int
     last_error: str | None
+    gone: int
+    """Of those that were given up, beside the others: what they say is not kept any more."""
 
 
 class SealCounts(NamedTuple):
@@ -124,6 +126,16 @@ class Examination:
     def seen(self, since: float) -> Seen:
         """Return what the NASes were seen to do."""
         return SightingTable(self._database).read(since)
+
+    def room_inside(self) -> int:
+        """Return the octets that removed rows have left in an SQLite file, which fills them before it grows."""
+        if self._database.dialect != "sqlite":
+            return 0
+        with self._database.reading() as connection:
+            pages, size = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_size")
+            )
+        return int(pages) * int(size)
 
     def telling_sign_ins(self) -> Sequence[SignInRow]:
         """Return those of the newest sign-ins that were accepted, or refused for want of a fresh code, oldest first."""
@@ -184,9 +196,10 @@ class Examination:
         why = select(_outbox.last_error).where(_outbox.last_error.is_not(None), due | lost)
         with self._database.reading() as connection:
             waiting, oldest = connection.execute(select(func.count(), func.min(_outbox.due_at)).where(due)).one()
-            given_up: int = connection.execute(select(func.count()).select_from(schema.outbox).where(lost)).scalar_one()
+            counted = select(func.count(), func.count(_outbox.payload)).select_from(schema.outbox).where(lost)
+            all_lost, kept = connection.execute(counted).one()
             error = connection.execute(why.order_by(_outbox.id.desc()).limit(1)).scalar()
-        return OutboxCounts(waiting, oldest, given_up, error)
+        return OutboxCounts(waiting, oldest, kept, error, all_lost - kept)
 
     def close(self) -> None:
         """Give all connections back."""

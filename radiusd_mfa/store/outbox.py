@@ -89,4 +89,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         tries=row.tries,
         sent_at=row.sent_at,
         last_error=row.last_error,
+        is_there=row.payload is not None,
     )

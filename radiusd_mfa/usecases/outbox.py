@@ -44,6 +44,8 @@ def _hopeless(found: Delivery, now: float) -> Refusal | None:
         return Refusal(f"{found.id} was sent already; who lost it needs a new one.")
     if found.kind in SECRET_KINDS and found.expires_at <= now:
         return Refusal(f"The link or code in {found.id} has expired; make a new one.")
+    if not found.is_there:
+        return Refusal(f"What {found.id} said is gone; whoever was to have it needs a new one.")
     return None
 
 

@@ -91,6 +91,8 @@ class Delivery:
     tries: int
     sent_at: float | None
     last_error: str | None
+    is_there: bool
+    """Whether what it says is still kept; nothing else can be sent."""
 
 
 @dataclass(frozen=True, slots=True)

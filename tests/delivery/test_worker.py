@@ -15,6 +15,7 @@ from radiusd_mfa.app import App
 from radiusd_mfa.config import Config
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.delivery import worker as worker_module
+from radiusd_mfa.delivery.problems import UnreachableProblem
 from radiusd_mfa.delivery.worker import CLAIM, LONGEST_PAUSE, Worker, pause
 from radiusd_mfa.store import schema
 from radiusd_mfa.store.outbox_queue import OutboxQueue
@@ -367,3 +368,29 @@ def test_who_stops_finishes_nothing_but_the_mail_at_hand(post: Post, mailbox: Ma
         post.worker().run(post.stop)
     assert len(mailbox.received) == 1
     assert sorted(each.status for each in post.all()) == [Status.SENT, Status.WAITING, Status.WAITING]
+
+
+class _AwayAtFirst:
+    """Can't be reached once, and takes everything then."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def deliver(self, _claimed: Claimed) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise UnreachableProblem("away")
+
+    def rest(self) -> None:
+        pass
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_waiting(post: Post) -> None:
+    """A machine that boots an hour ahead of the time must not send nothing for that hour once it is set right."""
+    worker = Worker(OutboxQueue(post.app.database, post.app.keys), {Channel.MAIL: _AwayAtFirst()}, post.clock)
+    post.clock.now += 3_600
+    post.fill(1)
+    assert worker.round(post.stop) == 0
+    post.clock.now -= 3_600
+    post.tell(post.user("bob", "bob@example.org"), Mail.MFA_DISABLED)
+    assert worker.round(post.stop) == 1

@@ -75,7 +75,7 @@ PROBLEMS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "a disk that is almost full": (
         {"disk": Disk("/state", 3 << 20)},
         "/state: 3 MiB are free",
-        "radiusd-mfa audit prune --before 365d",
+        "radiusd-mfa audit prune --before 90d",
     ),
     "a clock ahead of the database's": (
         {"clock": Clock(NOW, NOW - 60)},
@@ -207,6 +207,16 @@ PROBLEMS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
         "outbox: 1 mails or messages of the last day were given up, the last one for: no such user",
         "radiusd-mfa outbox retry --all",
     ),
+    "codes that nobody can send any more": (
+        {"outbox": Outbox(gone=2)},
+        "outbox: 2 codes, links or mails of the last day never went out, and can't any more",
+        "radiusd-mfa outbox list --status given-up",
+    ),
+    "a disk without room for a write-ahead log": (
+        {"disk": Disk("/state", 3 << 20, inside=1 << 30)},
+        "/state: 3 MiB are free",
+        "radiusd-mfa audit prune --before 90d",
+    ),
 }
 ADVICE: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "a small receive buffer": (
@@ -323,6 +333,7 @@ def expect(facts: dict[str, Any], weight: Weight, said: str, remedy: str) -> Non
         {"seals": Seals(None, 0)},
         {"servers": [Asked("127.0.0.1:1812", Answer.ALIVE), Asked("[::1]:1812", Answer.NOT_ASKED)]},
         {"outbox": Outbox(1, NOW - 300)},
+        {"disk": Disk("/state", 100 << 20, inside=1 << 30)},
         {"sends_mail": False, "portal_url": None},
     ],
 )

@@ -9,7 +9,7 @@ from radiusd_mfa.core.totp import step_at
 from radiusd_mfa.high_water import HighWater, HighWaterProblem
 from radiusd_mfa.installation import NotReadyProblem
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import restore
+from radiusd_mfa.usecases import outbox, restore
 from radiusd_mfa.usecases.enrol import Confirmed
 from radiusd_mfa.usecases.restore import Accepted
 from tests.support.administered import Refuses, World
@@ -81,6 +81,15 @@ def test_a_new_machine_has_seen_nothing_and_lost_nothing(world: World, tmp_path:
     world.user()
     keep(world)
     assert restore.find_loss(chain=world.app.audit_chain, marks=HighWater(tmp_path / "none.json")) is None
+
+
+def test_what_was_voided_is_not_tried_again(lost: World) -> None:
+    at = lost.clock.now
+    mail = {"kind": "mfa-disabled", "channel": "mail", "recipient": "r@x", "payload": b"p", "created_at": at}
+    with lost.app.database.writing() as connection:
+        connection.execute(insert(schema.outbox).values(**mail, due_at=at, expires_at=at + 86_400))
+    assert isinstance(accept(lost), Accepted)
+    assert list(outbox.retry_all(store=lost.app.administration, clock=lost.clock)) == []
 
 
 def test_an_older_copy_is_refused_with_the_command_that_helps(lost: World) -> None:
