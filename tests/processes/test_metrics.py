@@ -209,6 +209,28 @@ def test_prometheus_takes_the_alerts() -> None:
     assert subprocess.run(["promtool", "check", "rules", RULES], check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool of Debian's prometheus is not installed")
+@pytest.mark.parametrize("alert", ["RadiusdMfaWorkerDies", "RadiusdMfaAuditNotSealed"])
+def test_a_single_process_that_dies_again_and_again_and_a_log_without_a_seal_alert(alert: str, tmp_path: Path) -> None:
+    of = 'radiusd_mfa_{}{{instance="a",job="radiusd-mfa"{}}}'
+    series = {
+        # It counts anew at each start, so that nothing ever grows.
+        of.format("worker_starts_total", ',worker="0"'): "1x20",
+        of.format("worker_start_time_seconds", ',worker="0"'): "0+240x20",
+        of.format("audit_unsealed_rows", ""): "5x20",
+    }
+    fires = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": fires, "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 1}]}],
+    }
+    told = tmp_path / "tests.yml"
+    told.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    ran = subprocess.run(["promtool", "test", "rules", told], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 @ON_SQLITE
 def test_no_user_and_no_address_and_no_secret_is_in_a_scrape(world: World, node: Node, alice: TestUser) -> None:
     nas = world.client(node.address)
