@@ -28,6 +28,7 @@ def run(session: Session, once: bool) -> None:
     """
     worker = session.open().delivery()
     begin_log(session.config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # to end by it looks like a wish, and nobody would start it again
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -1,6 +1,7 @@
 """`radiusd-mfa portal`: the pages in the foreground."""
 
 import logging
+import signal
 import socket
 
 import click
@@ -22,7 +23,7 @@ def portal(session: Session, listen: str | None) -> None:
     """Serve the pages on which people set up their second factor, until SIGTERM or Ctrl-C.
 
     Prints one line when they are ready. For others than this machine, set portal_url, and serve them by TLS. Sockets
-    that systemd hands over are taken instead of binding one.
+    that systemd hands over are taken instead of binding one. SIGHUP takes up a renewed certificate.
     """
     config, told = session.config, manager()
     given = handed_over(socket.SOCK_STREAM, listen)
@@ -41,6 +42,7 @@ def portal(session: Session, listen: str | None) -> None:
         told.ready(f"Serves {server.url} on {server.address}")
 
     server.stop_on_signals(told.stopping)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: server.renew_certificate())
     server.run(ready, told.pulse.beat_if_due)
 
 

@@ -7,6 +7,7 @@ a second factor has its secret in them.
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -20,6 +21,7 @@ from radiusd_mfa.portal.connections import Connection
 from radiusd_mfa.portal.protection import MOST_HEAD
 from radiusd_mfa.portal.site import PortalProblem, Site, site
 
+_log: Final = logging.getLogger(__name__)
 AT_ONCE: Final = 512
 """Connections served at once; a refusal holds one for a second and no thread."""
 _KEEP: Final = 30
@@ -83,6 +85,19 @@ class PortalServer:
         """Finish what was taken, and end `run`. Safe in any thread."""
         self._server.should_exit = True
 
+    def renew_certificate(self) -> None:
+        """Take what the files of the certificate hold now, for new connections; a wrong one changes nothing."""
+        context, config = self._server.config.ssl, self.site.app.config
+        if context is None or config.tls_certificate is None:
+            return
+        try:
+            for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):  # a rehearsal: half of it would be no good
+                each.load_cert_chain(config.tls_certificate, config.tls_key)
+        except OSError as error:
+            _log.error("the certificate stays as it was: %s: %s", config.tls_certificate, _why(error))
+        else:
+            _log.info("the certificate is read anew")
+
     def stop_on_signals(self, stopping: Callable[[], None] = lambda: None) -> None:
         """End on SIGTERM and SIGINT, and say so; for the main thread."""
 
@@ -116,9 +131,13 @@ def _settings(of: Site) -> uvicorn.Config:
     try:
         made.load()  # now, and not after it was said that the pages are ready
     except OSError as error:  # ssl.SSLError is one; it names no octet of a key
-        why = error.strerror or type(error).__name__
-        raise PortalProblem(f"tls_certificate, tls_key: {config.tls_certificate}, {config.tls_key}: {why}") from error
+        files = f"{config.tls_certificate}, {config.tls_key}"
+        raise PortalProblem(f"tls_certificate, tls_key: {files}: {_why(error)}") from error
     return made
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _bound(listen: Endpoint) -> socket.socket:

@@ -369,3 +369,23 @@ def test_by_tls_of_its_own_the_pages_are_served_too(world: World, tmp_path: Path
         assert (reply.getheader("set-cookie") or "").startswith("__Host-browser=")
         reply.read()
         connection.close()
+
+
+def test_a_renewed_certificate_is_taken_up_and_one_that_is_spoilt_is_not(world: World, tmp_path: Path) -> None:
+    pem = certificate(tmp_path)
+    config = replace(world.app.config, tls_certificate=pem, tls_key=pem)
+    with served(World(replace(world.app, config=config), world.clock)) as server:
+
+        def shown() -> str:
+            return ssl.get_server_certificate((server.address.host, server.address.port), timeout=10)
+
+        first = shown()
+        certificate(tmp_path)
+        assert shown() == first
+        server.renew_certificate()
+        second = shown()
+        assert second in pem.read_text()
+        assert second != first
+        pem.write_text("spoilt")
+        server.renew_certificate()
+        assert shown() == second
