@@ -86,8 +86,9 @@ def _is_led_here(request: Request) -> bool:
 
 
 def _foreign(visit: Visit) -> Response:
-    sentence = "This form is not one of this session any more. Nothing was done; please begin again."
-    return visit.render("message.html", 403, title="Please begin again", sentence=sentence, back="/")
+    sentence = "This form is not one of this session any more, or was sent twice. Please look at what is there now."
+    # Sets no cookie: the answer to the first of two may just have brought a new one.
+    return visit.bare("message.html", 403, title="Please begin again", sentence=sentence, back="/")
 
 
 def _served(answer: Page) -> Callable[[Request], Awaitable[Response]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from radiusd_mfa.core.facts import MethodKind
 from radiusd_mfa.core.names import Username, escaped
 from radiusd_mfa.core.totp import new_seed, otpauth_uri
 from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
@@ -107,7 +108,7 @@ def start(
 
 def begin(user: User, method: NewMethod, books: Books, *, issuer: str, at: float) -> Enrolment | Refusal:
     """Make an unconfirmed method within a change; refused where the plans of all teams are without MFA (E8)."""
-    refusal = refuse_set_up(user, books)
+    refusal = refuse_set_up(user, books) or refuse_app(user, books)
     if refusal is not None:
         return refusal
     # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
@@ -125,6 +126,14 @@ def begin(user: User, method: NewMethod, books: Books, *, issuer: str, at: float
         algorithm=method.algorithm,
     )
     return Enrolment(method_id, uri)
+
+
+def refuse_app(user: User, books: Books) -> Refusal | None:
+    """Refuse an authenticator app that would not count where a phone does: its owner could not sign in any more."""
+    allowed = obligations_of(user.id, books).allow
+    if not allowed or MethodKind.TOTP in allowed:
+        return None
+    return Refusal(f"A team of “{escaped(user.name)}” does not allow authenticator apps; set up codes by SMS.")
 
 
 def confirm(

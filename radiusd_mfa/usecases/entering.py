@@ -32,6 +32,7 @@ NO_SMS: Final = Refusal("No code can be sent to you by SMS.")
 _WITH_CHALLENGE: Final = Nas(id=0, name="pages", surface=SURFACE, challenge=True, set_up=True)
 _FOR_THE_CODE: Final = Nas(id=0, name="pages", surface=SURFACE, otp_only=True)
 _FOR_THE_WORD: Final = Nas(id=0, name="pages", surface=SURFACE, challenge=True, otp_only=True)
+_BY_A_CODE: Final = (Reason.TOTP, Reason.SMS, Reason.BACKUP_CODE)
 _MUST_SET_UP: Final = (Reason.SET_UP, Reason.NOT_ENROLLED)
 
 
@@ -76,7 +77,7 @@ def enter(name: str, password: bytes, place: Place, *, door: Door, store: Admini
     judged = signed_in(attempt, door, lambda verdict, _right: verdict)
     found = judged.facts.user
     following = _next(judged)
-    if found is None or following is None or not _still_right(password, judged, door):
+    if found is None or following is None or not _still_right(password, judged, door) or not _still_stands(judged):
         return PASSWORD_REFUSED
     verdict = judged.verdict
     return Entered(
@@ -107,7 +108,7 @@ def enter_code(
     granted_to = standing()
     if found is None or found.id != entered.user_id or granted_to is None:
         return CODE_REFUSED
-    if judged.verdict.outcome is not Outcome.ACCEPT:
+    if judged.verdict.outcome is not Outcome.ACCEPT or not _still_stands(judged):
         return CODE_REFUSED
     return Entered(found.id, found.name, granted_to, Next.IN, judged.verdict.reason)
 
@@ -143,6 +144,19 @@ def _still_right(password: bytes, judged: Judged, door: Door) -> bool:
         return True
     stored = judged.facts.user.password_hash if judged.facts.user else None
     return stored is not None and door.sign_in.passwords.verify(prepare_password(password), stored)
+
+
+def _still_stands(judged: Judged) -> bool:
+    """Whether what lets in a form that was sent twice is there by now: it may be revoked meanwhile (ATTACKS 23).
+
+    A code leaves a verification of this browser behind, in the commit that spends it; a period rests on one.
+    """
+    verdict, facts = judged.verdict, judged.facts
+    if not verdict.settled_before or verdict.outcome is not Outcome.ACCEPT:
+        return True
+    if verdict.reason is Reason.PERIOD:
+        return facts.verification is not None or facts.latest is not None
+    return verdict.reason not in _BY_A_CODE or facts.verification is not None
 
 
 def username(name: str, store: Administration) -> Username | None:

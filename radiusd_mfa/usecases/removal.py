@@ -76,6 +76,10 @@ def revoke(
         if isinstance(chosen, Refusal):
             return chosen
         removed = books.methods.revoke(user.id, chosen.id)
+        # Whoever has the phone may have begun to set up another one with its code.
+        for each in books.methods.summaries(user.id):
+            if not each.confirmed:
+                books.methods.remove(each.id)
         _take_along(user, books)
         _tell_removed(user, chosen, books, at=clock(), actor=actor)
         return Removed(user.name, removed, obligations_of(user.id, books).mandatory)

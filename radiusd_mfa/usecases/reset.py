@@ -16,7 +16,7 @@ from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant
 from radiusd_mfa.usecases.admin_ports import NewLink, NewMethod, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Refusal
-from radiusd_mfa.usecases.enrol import Enrolment, begin
+from radiusd_mfa.usecases.enrol import Enrolment, begin, refuse_app
 from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.outbox_ports import Mail
 from radiusd_mfa.usecases.people import changed, only_oneself
@@ -91,7 +91,7 @@ def invite(
     token = base64.urlsafe_b64encode(entropy(_TOKEN_OCTETS)).decode().rstrip("=")
 
     def work(user: User, books: Books) -> Invitation | Refusal:
-        refusal = refuse_set_up(user, books)
+        refusal = refuse_set_up(user, books) or refuse_app(user, books)
         if refusal is not None:
             return refusal
         now = clock()
@@ -121,7 +121,7 @@ def redeem(
     method = NewMethod(new_seed(entropy), label, replaces=_EVERY_EARLIER_ONE)
 
     def work(user: User, books: Books) -> Enrolment | Refusal:
-        refusal = refuse_set_up(user, books) or _use(token, user, books, clock())
+        refusal = refuse_set_up(user, books) or refuse_app(user, books) or _use(token, user, books, clock())
         return refusal or begin(user, method, books, issuer=issuer, at=clock())
 
     name, permit = Username(claimant.name), only_oneself(claimant)

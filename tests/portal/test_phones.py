@@ -252,3 +252,15 @@ def test_whoever_prefers_the_app_is_sent_a_code_by_the_button_only(world: World,
     assert "678" in browser.text
     browser.send("/sign-in/code", code=sent(world)[0])
     assert browser.where == "/profile"
+
+
+def test_where_only_sms_counts_no_app_is_offered_or_set_up(world: World, browser: Browser) -> None:
+    user = world.user()
+    teams.add("ops", plan="mfa", **world.needs)
+    teams.add_member("ops", user, role="member", **world.needs)
+    with world.app.database.writing() as connection:
+        connection.execute(schema.teams.update().values(policy='[methods]\nallow = ["sms"]\n', policy_version=1))
+    browser.sign_in()
+    assert "Show the QR code" not in browser.text
+    assert browser.send("/set-up").status_code == 422
+    assert has(world).methods == []

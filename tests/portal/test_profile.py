@@ -7,7 +7,8 @@ import pytest
 from radiusd_mfa.core.names import Username
 from radiusd_mfa.core.throttle import CODE_CAPS
 from radiusd_mfa.store import schema
-from radiusd_mfa.usecases import codes, teams
+from radiusd_mfa.usecases import codes, own, removal, teams
+from radiusd_mfa.usecases.actors import OPERATOR
 from radiusd_mfa.usecases.admin_ports import AuditFilter
 from radiusd_mfa.usecases.enrol import Confirmed, Enrolment
 from tests.portal.set_ups import code_for, counting, has, shown_codes, shown_secret
@@ -349,4 +350,30 @@ def test_within_a_period_the_password_disables_nothing_after_the_owners_backup_c
     assert counting(world) == 1
     world.clock.now += 30
     within_a_period.send("/profile/disable", password=PASSWORD, code=fresh.shown[1])
+    assert has(world).methods == []
+
+
+def test_a_set_up_begun_in_another_session_is_not_finished_with_the_password_alone(
+    world: World, alice: Browser, phone: Enrolment, browse: Browse
+) -> None:
+    """Whoever had one code once must not keep a set-up for the day on which a period lets the password in alone."""
+    policy(world, '[[require]]\nevery = "12h"\n')
+    alice.open("/set-up")
+    alice.send("/set-up")
+    theirs = shown_secret(alice)
+    own.forget(Username.parse("alice"), **world.needs, actor=OPERATOR)
+    world.clock.now += 60
+    browse().sign_in(code=world.code(phone))  # the owner: a period begins
+    thief = browse()
+    thief.sign_in()
+    assert thief.where == "/profile"
+    thief.send("/set-up/code", code=code_for(theirs, world))
+    assert counting(world) == 1
+
+
+def test_a_set_up_goes_with_the_method_that_is_revoked(world: World, alice: Browser, phone: Enrolment) -> None:
+    alice.open("/set-up")
+    alice.send("/set-up")
+    assert len(has(world).methods) == 2
+    removal.revoke(Username.parse("alice"), phone.method, **world.needs)
     assert has(world).methods == []

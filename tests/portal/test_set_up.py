@@ -161,3 +161,17 @@ def test_whoever_records_codes_acknowledges_no_others(world: World, browse: Call
     second.send("/set-up/done", recorded="yes")
     assert second.where == "/profile"
     assert counting(world) == 1
+
+
+def test_finish_that_is_sent_twice_signs_nobody_out(world: World, browser: Browser) -> None:
+    world.user()
+    browser.sign_in()
+    browser.send("/set-up")
+    browser.send("/set-up/code", code=code_for(shown_secret(browser), world))
+    form = browser.hidden | {"recorded": "yes"}
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    browser.client.post("/set-up/done", data=form)
+    browser.client.cookies.clear()
+    again = browser.client.post("/set-up/done", data=form, headers={"cookie": cookie})
+    assert again.status_code == 403
+    assert "set-cookie" not in again.headers

@@ -14,7 +14,7 @@ from radiusd_mfa.core.throttle import CODE_CAPS
 from radiusd_mfa.portal.sessions import SessionLost, Sessions
 from radiusd_mfa.store import schema
 from radiusd_mfa.usecases import own, people, realms, removal, teams
-from radiusd_mfa.usecases.actors import Person
+from radiusd_mfa.usecases.actors import OPERATOR, Person
 from radiusd_mfa.usecases.admin_ports import AuditEntry, AuditFilter
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.portal_ports import NewSession, Stage
@@ -349,3 +349,38 @@ def test_an_old_hash_is_renewed_by_a_sign_in_and_the_session_goes_on(world: Worl
     browser.send("/sign-in/code", code=world.code(made))
     assert browser.where == "/profile"
     assert [outcome for outcome, _ in world.audit("password-upgrade")] == ["done"]
+
+
+@pytest.mark.parametrize("ended", ["revoked", "forgotten"])
+def test_forms_that_are_sent_again_after_a_revocation_let_nobody_in(world: World, browser: Browser, ended: str) -> None:
+    """Within the minute in which the same form has the same answer: what let it in is gone (ATTACKS 23)."""
+    user, made, _confirmed = world.enrolled()
+    world.clock.now += 30
+    browser.open("/sign-in")
+    first = browser.hidden["nonce"]
+    browser.send("/sign-in", name="alice", password=PASSWORD)
+    second, code = browser.hidden["nonce"], world.code(made)
+    browser.send("/sign-in/code", code=code)
+    assert browser.where == "/profile"
+    if ended == "revoked":
+        removal.revoke(user, **world.needs)
+    else:
+        own.forget(user, **world.needs, actor=OPERATOR)
+    world.clock.now += 20
+    browser.open("/sign-in")
+    browser.send("/sign-in", name="alice", password=PASSWORD, nonce=first)
+    if browser.where == "/sign-in/code":
+        browser.send("/sign-in/code", code=code, nonce=second)
+    assert browser.where != "/profile"
+
+
+def test_a_first_sign_in_that_is_sent_twice_leads_to_the_set_up_both_times(world: World, browser: Browser) -> None:
+    world.user()
+    browser.open("/sign-in")
+    form, cookies = browser.hidden | {"name": "alice", "password": PASSWORD}, dict(browser.client.cookies)
+    answers = []
+    for _ in range(2):
+        browser.client.cookies.clear()
+        answers.append(browser.client.post("/sign-in", data=form, headers={"cookie": _spelled(cookies)}))
+    assert [answer.headers.get("location") for answer in answers] == ["/set-up"] * 2
+    assert reasons(world) == ["set-up"]

@@ -221,3 +221,18 @@ def test_whoever_signed_in_without_a_code_gives_one_before_deciding_about_others
     world.clock.now += 30
     owner.send(path, sure="yes", code=world.code(made))
     assert has(world).methods == []
+
+
+def test_a_code_decides_what_its_form_said_and_nothing_else(world: World, browse: Browse) -> None:
+    made = person(world, "olga", "owner")
+    with world.app.database.writing() as connection:
+        connection.execute(schema.teams.update().values(policy='[[require]]\nevery = "12h"\n', policy_version=1))
+    signed_in(world, browse(), "olga", made)
+    owner = browse()
+    owner.sign_in("olga")
+    owner.open("/teams/ops/policy/plan?preset=everyone")
+    world.clock.now += 30
+    form = owner.hidden | {"code": world.code(made)}
+    assert owner.client.post("/teams/ops/policy", data=form).status_code == 303
+    again = owner.client.post("/teams/ops/policy", data=form | {"preset": "voluntary", "version": "2"})
+    assert again.status_code == 422

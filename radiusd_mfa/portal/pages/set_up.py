@@ -30,6 +30,8 @@ FROM_LINK: Final = "link"
 """How a session began that a mailed link has opened."""
 _FRESH: Final = 600.0
 """Seconds after a sign-in with a code in which no other one is asked for to add a method."""
+_CLOCKS: Final = 30.0
+"""Seconds by which the clocks of two nodes may differ."""
 _WITH_A_CODE: Final = (Reason.TOTP.value, Reason.SMS.value, Reason.BACKUP_CODE.value)
 
 
@@ -90,8 +92,15 @@ async def explained(visit: Visit, problem: str, status: int = 200) -> Response:
         needs_code=needs_code,
         texts=needs_code and await has_phone(visit),
         by_link=visit.who.row.how == FROM_LINK,
+        by_app=await _offers_app(visit),
         by_sms=await _offers_sms(visit),
     )
+
+
+async def _offers_app(visit: Visit) -> bool:
+    """Whether an app would count, for all that can be said."""
+    found = await visit.run(own, visit.name, store=visit.site.app.administration)
+    return isinstance(found, Refusal) or not found.asked.allow or MethodKind.TOTP in found.asked.allow
 
 
 async def _offers_sms(visit: Visit) -> bool:
@@ -144,12 +153,24 @@ async def _start(visit: Visit) -> Response:
 
 
 async def _take_code(visit: Visit) -> Response:
+    if await _begun_before(visit):
+        problem = "This set-up was begun before you signed in."
+        return visit.render("set_up_over.html", 422, problem=problem, by_link=False)
     confirmed = await visit.hash(_confirm, visit, visit.form.get("code", "")[:32])
     if isinstance(confirmed, Refusal):
         return await _not_confirmed(visit, confirmed)
     if confirmed.codes is not None:
         return await show_new_codes(visit, confirmed.codes.shown, counts=confirmed.counts, method=confirmed.method)
     return await _counted(visit)
+
+
+async def _begun_before(visit: Visit) -> bool:
+    """Whether what waits was begun in an earlier session: the code that was given for it there was not given here."""
+    row = visit.who.row
+    methods = (await _overview(visit)).methods
+    return row.stage is Stage.IN and any(
+        not each.confirmed and each.added < row.created_at - _CLOCKS for each in methods
+    )
 
 
 def _confirm(visit: Visit, code: str) -> Confirmed | Refusal:

@@ -25,6 +25,8 @@ _log: Final = logging.getLogger(__name__)
 _STAGES: Final = {Next.IN: Stage.IN, Next.CODE: Stage.CODE, Next.SET_UP: Stage.SET_UP}
 _CODE: Final = frozenset((Stage.CODE,))
 _LONGEST_NAME: Final = 256
+_APART: Final = frozenset(("token", "password", "code"))
+"""Fields of a form that are looked at by themselves: whose session it is, and what is typed."""
 
 
 def routes() -> list[Route]:
@@ -47,8 +49,9 @@ async def refused(visit: Visit, began: float, what: str) -> None:
 
 def place(visit: Visit) -> Place:
     """Return where something is typed: this browser, and this very form of it, for what it does."""
-    form = f"{visit.request.url.path} {visit.form.get('nonce', '')[:64]}"
-    return Place(visit.device, visit.browser + form.encode(errors="replace"))
+    # All that is asked for: the same code in a form that says something else is another request.
+    said = sorted((name, value) for name, value in visit.form.items() if name not in _APART)
+    return Place(visit.device, visit.browser + f"{visit.request.url.path} {said!r}".encode(errors="replace"))
 
 
 async def _home(visit: Visit) -> Response:
