@@ -65,6 +65,10 @@ def _container(octets: bytes) -> ET.Element:
         root = ET.fromstring(octets, ET.XMLParser(target=_Plain()))  # noqa: S314 - see above
     except ET.ParseError as error:
         raise FileProblem(f"is not XML (line {error.position[0]})") from None
+    except FileProblem:
+        raise
+    except (LookupError, ValueError):  # expat asks Python for an encoding that it does not know itself
+        raise FileProblem("is XML in an encoding that can't be read; convert it to UTF-8 with iconv") from None
     if _local(root.tag) != "keycontainer":
         raise FileProblem("is XML, but no PSKC KeyContainer (RFC 6030 4)")
     return root

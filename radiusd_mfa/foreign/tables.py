@@ -14,6 +14,7 @@ from radiusd_mfa.usecases.import_ports import FileProblem
 _DELIMITERS: Final = (",", ";", "\t")
 _BOM: Final = "\ufeff"
 MYSQL_NULL: Final = "NULL"
+_LINE_END: Final = re.compile(r"[\r\n]")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _MYSQL_ESCAPES: Final = {"n": "\n", "t": "\t", "0": "\0"}
 Row = tuple[int, Sequence[str]]
@@ -34,9 +35,17 @@ def text_of(octets: bytes) -> str:
 
 def header_of(text: str) -> Sequence[str]:
     """Return the names in the first line, in lower case; whatever the line is."""
-    first = text.removeprefix(_BOM).lstrip("\r\n").partition("\n")[0].rstrip("\r")
-    row = next(csv.reader([first], delimiter=delimiter_of(first)), [])
+    first = _first_line(text)
+    try:
+        row = next(csv.reader([first], delimiter=delimiter_of(first)), [])
+    except csv.Error:
+        return []  # whatever it is, it is the header of nothing
     return [name.strip().lower() for name in row]
+
+
+def _first_line(text: str) -> str:
+    # A spreadsheet may end its lines with CR alone.
+    return _LINE_END.split(text.removeprefix(_BOM).lstrip("\r\n"), maxsplit=1)[0]
 
 
 def delimiter_of(first: str) -> str:
@@ -50,8 +59,7 @@ def rows(text: str, *, by_mysql: bool = False) -> Iterator[tuple[int, Mapping[st
     With `by_mysql` values are escaped, and never quoted, where tabs separate them. Raises FileProblem, which names the
     line, where a row is not one.
     """
-    first = text.removeprefix(_BOM).lstrip("\r\n").partition("\n")[0]
-    delimiter = delimiter_of(first)
+    delimiter = delimiter_of(_first_line(text))
     found = _plain(text) if by_mysql and delimiter == "\t" else _quoted(text, delimiter)
     _number, header = next(found, (1, []))
     names = [name.strip().removeprefix(_BOM).lower() for name in header]

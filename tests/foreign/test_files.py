@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from radiusd_mfa.foreign import files
+from radiusd_mfa.foreign import files, pskc
 from radiusd_mfa.foreign.files import Format, Hints, Sheet
 from radiusd_mfa.usecases.import_ports import Entry, FileProblem, Found, LeftOut, Misread
 
@@ -43,6 +43,18 @@ def test_what_could_be_anything_is_not_guessed(octets: bytes) -> None:
         files.recognised(octets)
 
 
+def test_a_line_that_is_too_long_for_a_table_is_nothing_that_is_known() -> None:
+    with pytest.raises(FileProblem):
+        files.recognised(b"x" * 200_000)
+
+
+@pytest.mark.parametrize("name", ["gb2312", "no-such"])
+def test_xml_in_an_encoding_that_nobody_reads_is_named(name: str) -> None:
+    octets = f'<?xml version="1.0" encoding="{name}"?><KeyContainer/>'.encode()
+    with pytest.raises(FileProblem, match="encoding"):
+        list(pskc.read(octets, None, {}))
+
+
 @pytest.mark.parametrize("octets", [b"caf\xe9,b\n", b"username,email\n\xff,a@b.org\n"])
 def test_what_is_not_utf_8_is_named_by_its_line(octets: bytes) -> None:
     with pytest.raises(FileProblem, match=r"line \d: is not UTF-8") as problem:
@@ -73,7 +85,7 @@ def test_a_bad_line_of_a_table_is_named(text: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_table_is_read_as_spreadsheets_write_it(delimiter: str, encoding: str, end: str) -> None:
     lines = [
         ["Username", "password", "email"],
