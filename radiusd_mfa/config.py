@@ -191,7 +191,7 @@ def _from_file(path: Path | None, problems: list[str]) -> dict[str, Raw]:
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Raw]:
-    base = Path.cwd()
+    base = _working_directory()
     for variable in environ:
         if not variable.startswith(PREFIX) or variable in {*_BY_VARIABLE, _CONFIG_VARIABLE}:
             continue
@@ -204,6 +204,13 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
         for key in KEYS
         if environ.get(key.variable)
     }
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise ConfigProblem(("the working directory was removed; change to another one",)) from error
 
 
 def _suggestion(name: str, known: Mapping[str, Key]) -> str:
@@ -222,7 +229,8 @@ def _read_all(raw: Mapping[str, Raw], problems: list[str]) -> dict[str, Any]:
 
 
 def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int) -> None:
-    state_dir = values.setdefault("state_dir", _default_state_dir(environ, uid))
+    state_dir = values["state_dir"] if "state_dir" in values else _default_state_dir(environ, uid)
+    values["state_dir"] = state_dir
     values.setdefault("database_url", f"sqlite:///{state_dir / 'radiusd-mfa.sqlite3'}")
     values.setdefault("key_file", _default_key_file(state_dir, environ))
     values.setdefault("listen", (Endpoint("0.0.0.0", 1812), Endpoint("::", 1812)))  # noqa: S104 - a NAS is elsewhere
@@ -252,8 +260,17 @@ def _default_state_dir(environ: Mapping[str, str], uid: int) -> Path:
         return Path("/var/lib/radiusd-mfa")
     base = Path(environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():  # the XDG specification: a relative path is to be ignored
-        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+        base = _home(environ) / ".local" / "state"
     return base / "radiusd-mfa"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError as error:  # no HOME, and the user is not in the table of users
+        raise ConfigProblem(
+            ("state_dir: there is no home directory to keep it in; set RADIUSD_MFA_STATE_DIR",)
+        ) from error
 
 
 def _default_key_file(state_dir: Path, environ: Mapping[str, str]) -> Path:

@@ -140,6 +140,9 @@ def _one_authority(rest: str) -> str:
     Of several the one that takes writes is meant, unless the URL says otherwise: a standby would fail each sign-in.
     """
     place, slash, tail = rest.partition("/")
+    if place.count("@") > 1:
+        # SQLAlchemy ends the password at the first one, and errors would show the rest as the name of a host.
+        raise ValueError("has an @ in the user name or the password; write it as %40")
     user, at, hosts = place.rpartition("@")
     if "," not in hosts:
         return rest

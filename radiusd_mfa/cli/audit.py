@@ -49,7 +49,7 @@ def list_(
 ) -> None:
     """List sign-ins and changes, the newest first."""
     app = session.open()
-    wanted = AuditFilter(user=user.text if user else None, since=since(app.clock()) if since else None, **options)
+    wanted = AuditFilter(users=user.found_as if user else (), since=since(app.clock()) if since else None, **options)
     found = log.entries(wanted, store=app.administration)
     headings = ("ID", "AT", "USER", "NAS", "OUTCOME", "REASON", "ACTOR")
     rows = [(each.id, timestamp(each.at), each.user, each.nas, each.outcome, each.reason, each.actor) for each in found]
@@ -68,7 +68,7 @@ def verify(session: Session) -> None:
     shown = log.verify(chain=app.audit_chain, clock=app.clock, mark=_mark(app))
     emit(session, _verified(shown), lambda: _tell(shown))
     if not shown.is_intact:
-        raise Failed(f"The audit log was tampered with: {len(shown.findings)} findings.", REFUSED)
+        raise Failed(f"The audit log was tampered with: {_counted(len(shown.findings))}.", REFUSED)
 
 
 @audit.command("export", example="radiusd-mfa audit export --after 120000 >> audit.jsonl")
@@ -91,6 +91,7 @@ def export(
     times = {"since": since(now) if since else None, "until": until(now) if until else None}
     for entry in log.export(after=after, chain=app.audit_chain, clock=app.clock, **times):
         sys.stdout.write(json.dumps(_described(entry) | {"facts": _parsed(entry.facts)}) + "\n")
+    sys.stdout.flush()  # a full disk is told here, in a sentence
 
 
 @audit.command("prune", example="radiusd-mfa audit prune --before 365d --yes")
@@ -115,6 +116,10 @@ def prune(session: Session, before: Callable[[float], float], even_if_damaged: b
         )
     )
     emit(session, {"before": timestamp(at), "removed": removed}, lambda: say(f"{removed} rows are removed."))
+
+
+def _counted(findings: int) -> str:
+    return f"{findings} finding{'s' if findings != 1 else ''}"
 
 
 def _mark(app: App) -> Mark | None:

@@ -9,7 +9,7 @@ from radiusd_mfa.app import App
 from radiusd_mfa.cli import reading, sessions
 from radiusd_mfa.cli.commands import Command
 from radiusd_mfa.cli.mfa_shown import LABEL_OPTION, METHOD_OPTION, emit_enrolment
-from radiusd_mfa.cli.output import emit, say, timestamp
+from radiusd_mfa.cli.output import emit, say, timestamp, warn
 from radiusd_mfa.cli.parameters import USER
 from radiusd_mfa.cli.session import REFUSED, Session, granted, with_session
 from radiusd_mfa.core.names import Username, escaped
@@ -153,6 +153,10 @@ def _invite(session: Session, app: App, user: Username, *, show_link: bool) -> N
     )
     link = made.link(app.config.portal_url) or made.token if show_link else None
     document = {"user": made.user, "expires": timestamp(made.expires_at), "link": link, "mailed": made.mailed}
+    if made.mailed and app.config.smtp_host is None and link is None:
+        warn(
+            session, ["smtp_host is not set here: unless another node sends the mail, print the link with --show-link."]
+        )
     emit(session, document, lambda: _show_invitation(made, link))
 
 
@@ -160,7 +164,7 @@ def _show_invitation(made: Invitation, link: str | None) -> None:
     name = escaped(made.user)
     say(f"A link for {name} is made, good once and until {timestamp(made.expires_at)}.")
     if made.mailed:
-        say(f"It is sent to {escaped(made.email or '')}.")
+        say(f"It is in the outbox for {escaped(made.email or '')}; whether it went out: radiusd-mfa outbox list")
     elif link is None:
         say("It can't be mailed: that takes portal_url and a mail address of the user. --show-link prints it.")
     if link is not None:

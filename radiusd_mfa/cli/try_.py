@@ -118,15 +118,9 @@ def _finish(session: Session, app: App, done: SignInTry) -> None:
 
 
 def newest(app: App, user: Username, nas: str) -> AuditEntry | None:
-    """Return the newest row about this user's sign-ins at a NAS: it is committed before its reply is sent (I2).
-
-    A row of `alice@corp` has the name that the server found: the whole one, or alice where corp is a realm.
-    """
-    split = user.without_realm()
-    names = [user.text] if split is None else [user.text, split[1].text]
-    wanted = [AuditFilter(user=name, nas=nas, kind="sign-in", limit=1) for name in names]
-    rows = [row for each in wanted for row in audit_entries(each, store=app.administration)]
-    return max(rows, key=lambda row: row.id, default=None)
+    """Return the newest row about this user's sign-ins at a NAS: it is committed before its reply is sent (I2)."""
+    wanted = AuditFilter(users=user.found_as, nas=nas, kind="sign-in", limit=1)
+    return next(iter(audit_entries(wanted, store=app.administration)), None)
 
 
 def _show_why(done: SignInTry) -> None:

@@ -45,6 +45,12 @@ class Username:
             return cls(text.lower())
         return cls(_prepared_name(octets))
 
+    @property
+    def found_as(self) -> tuple[str, ...]:
+        """The names under which a sign-in with this one may stand in the audit log: without a realm that is known."""
+        split = self.without_realm()
+        return (self.text,) if split is None else (self.text, split[1].text)
+
     def without_realm(self) -> tuple[str, "Username"] | None:
         r"""Return (realm, name) of `alice@realm` or `REALM\alice`; None where there is no realm, or nobody before it.
 

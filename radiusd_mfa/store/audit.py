@@ -50,12 +50,13 @@ class AuditTable:
     def list(self, wanted: AuditFilter) -> Sequence[AuditEntry]:
         """See `AuditLog.list`."""
         equal = {
-            _audit.user_name: wanted.user,
             _audit.nas_name: wanted.nas,
             _audit.outcome: wanted.outcome,
             _audit.kind: wanted.kind,
         }
         conditions = [column == value for column, value in equal.items() if value is not None]
+        if wanted.users:
+            conditions.append(_audit.user_name.in_(wanted.users))
         if wanted.since is not None:
             conditions.append(_audit.at >= wanted.since)
         statement = select(*COLUMNS).where(*conditions).order_by(_audit.id.desc()).limit(wanted.limit)

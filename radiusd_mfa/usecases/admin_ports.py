@@ -254,7 +254,8 @@ class AuditEntry:
 class AuditFilter:
     """Which rows of the audit log are wanted; None: any."""
 
-    user: str | None = None
+    users: tuple[str, ...] = ()
+    """One of these names; none: any user, or nobody."""
     nas: str | None = None
     outcome: str | None = None
     kind: str | None = None

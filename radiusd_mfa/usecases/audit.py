@@ -121,6 +121,8 @@ def prune(
             "verify. To prune it all the same: --even-if-damaged"
         )
         return _written(change, damaged, store, clock)
+    # Before anything goes, so that nothing goes without a trace where the rest is broken off.
+    _written(change, 0, store, clock)
     removed = 0
     while some := chain.prune(before):
         removed += some

@@ -44,7 +44,7 @@ def own(name: Username, *, store: Administration) -> Own | Refusal:
 
 def sign_ins(name: Username, *, since: float, limit: int, store: Administration) -> Sequence[AuditEntry]:
     """Return a user's latest sign-ins, refused ones too, the newest first."""
-    wanted = AuditFilter(user=name.text, kind="sign-in", since=since, limit=limit)
+    wanted = AuditFilter(users=(name.text,), kind="sign-in", since=since, limit=limit)
     return store.view(lambda books: books.audit.list(wanted))
 
 

@@ -1,7 +1,10 @@
 """What holds for each command, whatever it does: bad input ends with a sentence and the right exit code."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -328,3 +331,15 @@ def test_the_program_runs_as_a_process_and_ends_with_the_same_codes(run_cli: Cli
     refused = run_cli("nas", "remove", "lcalhost")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr == "radiusd-mfa: There is no NAS entry “lcalhost”; is localhost meant?\n"
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    "line", ["nas list > /dev/full", "audit export > /dev/full", "user add bob <&-", "nas list >&-"]
+)
+def test_a_full_disk_and_a_closed_descriptor_end_without_a_traceback(line: str, environ: dict[str, str]) -> None:
+    shell = ["sh", "-c", f"{sys.executable} -m radiusd_mfa {line}"]
+    ran = subprocess.run(shell, env=os.environ | environ, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ran.returncode in (0, 1, 2)
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr

@@ -522,7 +522,7 @@ def test_every_packet_of_a_set_up_can_be_explained(world: World, alice: Led, nas
     alice.saved(nas)
     alice.saved(nas)
     store = AdministrationStore(world.database, world.keys)
-    entries = store.view(lambda books: books.audit.list(AuditFilter(user="alice", kind="sign-in")))
+    entries = store.view(lambda books: books.audit.list(AuditFilter(users=("alice",), kind="sign-in")))
     told = [explain.row(entry.id, store=store) for entry in entries]
     assert [isinstance(each, explain.Explained) and each.agrees for each in told] == [True] * 4
     assert all(meaning(entry.reason) for entry in entries)

@@ -404,6 +404,28 @@ def test_who_pruned_what_is_in_the_log(world: World, prune: Callable[..., int | 
     prune(NOW - 65 * DAY)
     with world.database.reading() as connection:
         rows = select(_rows.actor, _rows.outcome).where(_rows.reason == "audit-prune")
+        assert [tuple(row) for row in connection.execute(rows)] == [("operator", "done")] * 2
+
+
+@pytest.mark.usefixtures("old")
+def test_a_pruning_that_was_broken_off_is_in_the_log_too(world: World, chain: AuditSeals, database: Database) -> None:
+    def break_off() -> None:
+        raise KeyboardInterrupt
+
+    store = AdministrationStore(database, world.keys)
+    with pytest.raises(KeyboardInterrupt):
+        audit_log.prune(
+            NOW - 65 * DAY,
+            chain=chain,
+            store=store,
+            clock=lambda: NOW,
+            mark=None,
+            even_if_damaged=False,
+            pause=break_off,
+        )
+    assert ids_left(world)[0] > 1
+    with world.database.reading() as connection:
+        rows = select(_rows.actor, _rows.outcome).where(_rows.reason == "audit-prune")
         assert [tuple(row) for row in connection.execute(rows)] == [("operator", "done")]
 
 
