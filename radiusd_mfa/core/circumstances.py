@@ -128,6 +128,8 @@ class Circumstances(NamedTuple):
 
 def recorded(attempt: Attempt, facts: Facts, verdict: Verdict) -> str:
     """Return what the audit row of this verdict keeps, so that it can be explained and judged by other policies."""
+    if verdict.weighed is not None:
+        return verdict.weighed.written()
     apart = verdict.reason if verdict.found is None else None
     return Circumstances.of(attempt, facts, verdict.found, apart).written()
 

@@ -120,6 +120,7 @@ def decide(attempt: Attempt, facts: Facts, question: Question, answer: Right | N
         enrol_by=required.enrol_by if reason is Reason.ENROL_LATER else None,
         clock_is_behind=outcome is Outcome.REJECT and _clock_is_behind(facts.methods, attempt.at),
         found=found,
+        weighed=circumstances,
     )
     if facts.phones is None:
         return verdict
@@ -132,13 +133,16 @@ def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
     if abs(attempt.at - earlier.at) > RETRANSMITTED_FOR:
         return Verdict(Outcome.REJECT, Reason.REPLAYED)
     again = Verdict(earlier.outcome, earlier.reason, settled_before=True)
-    if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP:
+    # Without a dialogue where one is wanted it is the pages', which lead to the set-up and show nothing with it.
+    is_of_pages = attempt.nas.set_up and attempt.dialogue is None
+    if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP and not is_of_pages:
         return _shown_again(facts, again)
     if earlier.outcome is not Outcome.ACCEPT:
         # The same octets on every node (I6): what was said of a phone is said again.
         return again if facts.phones is None else replace(again, phone=_phone(facts, _required(attempt, facts)))
     if not facts.memberships:
-        return again
+        # With the membership its limits are gone, and an Accept without them would be another one.
+        return Verdict(Outcome.REJECT, Reason.REPLAYED) if facts.user is None or _strange(facts) else again
     required = _required(attempt, facts)
     return replace(
         again,
@@ -200,7 +204,11 @@ def _barred(attempt: Attempt, facts: Facts) -> Reason | None:
 
 
 def _closed(attempt: Attempt, facts: Facts) -> Reason | None:
-    match throttle.weigh(facts.history, attempt.charge, known_device=facts.verification is not None):
+    known_device = facts.verification is not None
+    admission = throttle.weigh(facts.history, attempt.charge, known_device=known_device)
+    if admission is Admission.KNOWN_WRONG and _is_of_its_period(attempt, facts):
+        admission = throttle.weigh(facts.history, attempt.charge, known_device=known_device, known_right=True)
+    match admission:
         case Admission.ADMITTED:
             return None
         case Admission.CLOSED:
@@ -209,6 +217,12 @@ def _closed(attempt: Attempt, facts: Facts) -> Reason | None:
             return Reason.KNOWN_WRONG
         case other:
             assert_never(other)
+
+
+def _is_of_its_period(attempt: Attempt, facts: Facts) -> bool:
+    """Whether this very text began a period that lasts here: refused elsewhere since, it is good for a rekey (R11)."""
+    required = _required(attempt, facts)
+    return required.repeated and required.enrolled and not isinstance(attempt.typed, Answer)
 
 
 def _about_nobody(attempt: Attempt, reason: Reason) -> Question:
@@ -239,7 +253,7 @@ def _examine_answer(attempt: Attempt, typed: Answer, facts: Facts, counting: Fac
     redeems = facts.challenge is not None
     if attempt.dialogue is not None and attempt.dialogue.stage:
         return _examine_set_up(attempt, typed, facts, attempt.dialogue)
-    if not attempt.nas.otp_only and not _challenge_holds(attempt, facts):
+    if (attempt.state is not None or not attempt.nas.otp_only) and not _challenge_holds(attempt, facts):
         return Verdict(Outcome.REJECT, Reason.BAD_STATE, redeems=redeems)
     if typed.code is None and typed.word != sms_codes.WORD:
         return Verdict(Outcome.REJECT, Reason.CODE_MISSING, redeems=redeems, found=Found.NOTHING)

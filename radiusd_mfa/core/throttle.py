@@ -38,7 +38,7 @@ KEPT: Final = 150
 ROOM: Final = 16_384
 """Characters that a history may have before a charge is appended: whatever is thrown at it, a row stays small."""
 AT_ONCE: Final = 16
-"""Charges of one account that one batch appends; the rest of a flood is closed anyway (the cap is 5)."""
+"""Charges of one account from one place that one batch appends; the rest of a flood is closed anyway (the cap is 5)."""
 _FOR_EVER: Final = float("inf")
 """The time of an entry that never ages: closed until somebody looks at the row."""
 _PASSWORD_MARKS: Final = (Mark.WRONG_PASSWORD, Mark.WRONG_PASSWORD_KNOWN_DEVICE)
@@ -106,9 +106,10 @@ def _readable_time(text: str) -> float:
     return _FOR_EVER if isnan(at) else at
 
 
-def weigh(history: str, charge: Charge, *, known_device: bool) -> Admission:
+def weigh(history: str, charge: Charge, *, known_device: bool, known_right: bool = False) -> Admission:
     """Say whether `charge` may be evaluated, from the charges before it.
 
+    `known_right`: the text was right here, wherever else it was wrong since.
     A charge that does not stand in the history found no room there: the account is under attack, and closed.
     """
     if history == str(charge):
@@ -116,7 +117,7 @@ def weigh(history: str, charge: Charge, *, known_device: bool) -> Admission:
     before = _before(history, charge)
     if before is None:
         return Admission.CLOSED
-    if _known_wrong(before, charge):
+    if not known_right and _known_wrong(before, charge):
         return Admission.KNOWN_WRONG
     if charge.at < _codes_open_at(before, charge.at) or charge.at < _passwords_open_at(before, charge, known_device):
         return Admission.CLOSED

@@ -91,9 +91,8 @@ def answer(raw: bytes, digit_lengths: Collection[int] = _SIX_DIGITS) -> Answer:
 
 def selectors(typed: Typed) -> tuple[str, ...]:
     """Return the distinct selectors of the backup codes among the readings, for the store to look up."""
-    return tuple(
-        dict.fromkeys(reading.code.selector for reading in typed.readings if isinstance(reading.code, BackupCode))
-    )
+    found = [reading.code.selector for reading in typed.readings if isinstance(reading.code, BackupCode)]
+    return tuple(dict.fromkeys(found)) if found else ()
 
 
 # Where a piece stands: from a text and the piece's length to (what is left, the piece).

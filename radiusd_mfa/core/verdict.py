@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from radiusd_mfa.core.set_up import Finish, Recording
 from radiusd_mfa.core.values import quick
 from radiusd_mfa.core.verification import Verification
+
+if TYPE_CHECKING:
+    from radiusd_mfa.core.circumstances import Circumstances
 
 
 class Outcome(StrEnum):
@@ -123,6 +127,7 @@ class SpendSms:
     digest: bytes = field(repr=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Outcome, reason, and the claims that must hold in the settling transaction before the outcome may be told."""
@@ -153,3 +158,5 @@ class Verdict:
     """Claims the set-up of the user's first method: must find no other, or the claim is lost."""
     found: Found | None = None
     """What was weighed against the policies; None: the reason is one that no policy has a say in."""
+    weighed: "Circumstances | None" = field(default=None, compare=False, repr=False)
+    """In which circumstances, where that is known still: what the audit row keeps."""

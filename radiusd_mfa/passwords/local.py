@@ -53,6 +53,10 @@ class HashProblem(Exception):
     """A stored hash is not one that we can check; the sentence says why and never shows the hash."""
 
 
+class MachineProblem(HashProblem):
+    """The hash is in order, and this machine can't compute it: no password was found wrong."""
+
+
 class Scheme(StrEnum):
     """The ways of hashing a password that are recognised."""
 
@@ -119,13 +123,15 @@ def recognise(stored: str) -> Scheme:
 def verify(password: str, stored: str) -> bool:
     """Whether the prepared password is the one that was hashed; False for a hash that recognise() refuses.
 
-    Expensive unless is_cheap(stored). Raises HashProblem only when the machine fails, say for want of memory:
-    that is no wrong password.
+    Expensive unless is_cheap(stored). Raises HashProblem only when the machine fails, for want of memory or
+    of a library: that is no wrong password.
     """
     try:
         if _is_ssha256(stored):
             return _verify_ssha256(password.encode(), *_split_ssha256(stored))
         scheme = recognise(stored)
+    except MachineProblem:
+        raise
     except HashProblem:
         return False
     return _VERIFIED_BY[scheme](password.encode(), stored)
@@ -177,7 +183,7 @@ def _check_yescrypt(stored: str) -> None:
     if not _YESCRYPT.fullmatch(stored):
         raise HashProblem("The yescrypt hash is damaged, or costs more than a sign-in can wait for (cost 11).")
     if not system_crypt.knows_yescrypt():
-        raise HashProblem("The crypt library of this machine (libcrypt.so.1) knows no yescrypt.")
+        raise MachineProblem("The crypt library of this machine (libcrypt.so.1) knows no yescrypt.")
 
 
 _MODULAR: tuple[tuple[str, Callable[[str], None], Scheme], ...] = (

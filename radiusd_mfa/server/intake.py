@@ -5,7 +5,7 @@ Everything here happens before any SQL and any hash, for the packets of stranger
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
@@ -25,6 +25,7 @@ from radiusd_mfa.usecases.renewing import Renewal
 from radiusd_mfa.usecases.sign_in import SignIn
 
 _log: Final = logging.getLogger(__name__)
+_NOT_READ: Final = Facts()
 _STATION_LIMIT: Final = 64
 _STATION_OCTETS: Final = 4 * 253
 """Characters of the longest Calling-Station-Id with each octet escaped: nothing of it is cut off."""
@@ -42,8 +43,12 @@ class Work:
     attempt: Attempt
     received: float
     """Monotonic seconds."""
-    facts: Facts = field(default_factory=Facts)
+    exchange: tuple[object, int, bytes]
+    """What the duplicate table knows the request by."""
+    facts: Facts = _NOT_READ
     tries: int = 0
+    closed: bool = False
+    """Whether the throttle did not admit it: then its charge is taken back in a moment."""
     renewal: Renewal | None = None
     """Of the old hash of its password, for when the reply is out."""
     opening: float = 0.0
@@ -51,11 +56,6 @@ class Work:
     opened: float = 0.0
     hashed: float = 0.0
     """Seconds for which it was with the hash threads; 0: it was not."""
-
-    @property
-    def exchange(self) -> tuple[object, int, bytes]:
-        """What the duplicate table knows the request by."""
-        return _source(self.datagram), self.request.identifier, self.request.authenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,10 @@ class Intake:
         request = read_request(packet, known.rules)
         if isinstance(request, StatusRequest):
             return Status(datagram, known, request)
-        meeting = self._exchanges.meet(_source(datagram), packet.identifier, packet.authenticator, now)
+        exchange = (datagram.source, datagram.listener.shown), packet.identifier, packet.authenticator
+        meeting = self._exchanges.meet(*exchange, now)
         if meeting is not FRESH:
-            gap = self._exchanges.gap(_source(datagram), packet.identifier)
+            gap = self._exchanges.gap(*exchange[:2])
             self._sightings.retransmission(known.entry.nas.id, after=gap, at=at)
         if isinstance(meeting, bytes):
             return Again(datagram, meeting)
@@ -132,7 +133,7 @@ class Intake:
         digest = _request_digest(datagram, packet.octets)
         attempt = self._attempt(request, known, digest, at)
         self._sightings.request(known.entry.nas.id, packet, request, attempt)
-        return Work(datagram, known, request, attempt, received=now)
+        return Work(datagram, known, request, attempt, received=now, exchange=exchange)
 
     def _attempt(self, request: AccessRequest, known: KnownNas, digest: bytes, at: float) -> Attempt:
         nas = known.entry.nas
@@ -158,10 +159,6 @@ class Intake:
             local=local,
             dialogue=self._sign_in.dialogue_of(nas, digest, request.state),
         )
-
-
-def _source(datagram: Datagram) -> object:
-    return datagram.source, datagram.listener.shown
 
 
 def _request_digest(datagram: Datagram, octets: bytes) -> bytes:

@@ -13,8 +13,9 @@ worked on as if it were the first (I4).
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
@@ -26,6 +27,7 @@ from radiusd_mfa.passwords.pool import Displaced, HashPool, PoolProblem
 from radiusd_mfa.server.drops import FAULT, LATE, OVERLOAD, Drops
 from radiusd_mfa.server.health import Health
 from radiusd_mfa.server.intake import Work
+from radiusd_mfa.server.nobodies import Nobodies
 from radiusd_mfa.server.renewer import Renewer
 from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import Settlement, SignInStore, StoreFault
@@ -84,6 +86,7 @@ class Pipeline:
         self._settling: deque[tuple[Work, Settlement]] = deque()
         self._unchecked: deque[Work] = deque()
         self._hashing = 0
+        self._nobodies = Nobodies()
 
     @property
     def busy(self) -> bool:
@@ -147,9 +150,12 @@ class Pipeline:
             self._fail(works, fault)
             return
         self._witness.opened(works, began)
+        closed: defaultdict[int, list[str]] = defaultdict(list)
         for work, facts in zip(works, found, strict=True):
-            work.facts, work.renewal = facts, None
+            work.facts, work.renewal, work.closed = _without(closed, facts) if closed else facts, None, False
             self._guarded(self._examine, work)
+            if work.closed and facts.user is not None:
+                closed[facts.user.id].append(str(work.attempt.charge))
 
     def _guarded(self, step: Callable[..., None], work: Work, *rest: object) -> None:
         """Keep a defect to the one sign-in that met it; its retransmission is tried anew."""
@@ -165,7 +171,11 @@ class Pipeline:
         examined = examine(work.attempt, work.facts)
         if isinstance(examined, Verdict):
             self._conclude(work, examined)
-        elif self._sign_in.is_cheap(examined):
+            return
+        work.closed = examined.optional
+        if work.facts.user is None and work.tries == 0:
+            examined = self._nobodies.weighed(work.attempt, examined)
+        if self._sign_in.is_cheap(examined):
             self._decide(work, examined, self._sign_in.answer(examined))
         else:
             self._ask(work, examined)
@@ -284,3 +294,12 @@ class Pipeline:
 def _taken(waiting: deque[Item]) -> list[Item]:
     """Take a batch off the front."""
     return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+
+
+def _without(closed: Mapping[int, Sequence[str]], facts: Facts) -> Facts:
+    """Leave out the charges that this batch has found closed: they hold nobody else up (ATTACKS 16)."""
+    charges = closed.get(facts.user.id, ()) if facts.user is not None else ()
+    history = facts.history
+    for charge in charges:
+        history = history.replace(charge, "")
+    return replace(facts, history=history) if charges else facts

@@ -3,10 +3,9 @@
 Plain values in, plain values out; knows no statement and no connection.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from secrets import token_bytes
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from radiusd_mfa.core import circumstances, throttle
 from radiusd_mfa.core.backup_codes import BackupCode
@@ -15,6 +14,9 @@ from radiusd_mfa.core.typed import Typed, selectors
 from radiusd_mfa.core.verdict import Outcome, Reason, SpendBackupCode, SpendSms, SpendStep, Verdict
 from radiusd_mfa.store.fact_rows import REPEAT
 from radiusd_mfa.usecases.ports import Settlement
+
+_PASSWORD_ALONE: Final = (Reason.NOT_REQUIRED, Reason.REPORTED, Reason.ENROL_LATER)
+"""Why somebody without a method gets in."""
 
 
 class Query(NamedTuple):
@@ -35,7 +37,7 @@ class Query(NamedTuple):
     selector: str | None
     other_selector: str | None
     charge: str | None
-    """None: the account has enough charges in this batch already; it is closed for this attempt."""
+    """None: the account has enough charges from there in this batch already; it is closed for this attempt."""
 
 
 class Row(NamedTuple):
@@ -51,6 +53,10 @@ class Row(NamedTuple):
     nas_id: int
     nas_name: str
     team_id: int
+    role: str | None
+    """The role in that team that the verdict rests on, which must still stand; None: no team is signed in to."""
+    bare: bool
+    """Whether it rests on there being no method; there must still be none."""
     surface: str
     device: str
     text: bytes
@@ -78,11 +84,13 @@ class Row(NamedTuple):
 
 def queries_for(attempts: Sequence[Attempt]) -> list[Query]:
     """Say of each attempt what the reading query needs; a flood on one account is charged a few times only."""
-    charges: Counter[str] = Counter()
+    charges: dict[tuple[str, int, str], int] = {}
     queries = []
     for position, attempt in enumerate(attempts):
         name = attempt.user.text if attempt.user else None
-        charges[name or ""] += 1
+        # Apart for each place that it comes from: a flood elsewhere is none of the owner's.
+        source = (name or "", attempt.nas.id, attempt.device)
+        charged = charges[source] = charges.get(source, 0) + 1
         selector, other_selector, *_ = (*_selectors(attempt), None, None)
         queries.append(
             Query(
@@ -98,7 +106,7 @@ def queries_for(attempts: Sequence[Attempt]) -> list[Query]:
                 state=attempt.state,
                 selector=selector,
                 other_selector=other_selector,
-                charge=str(attempt.charge) if charges[name or ""] <= throttle.AT_ONCE else None,
+                charge=str(attempt.charge) if charged <= throttle.AT_ONCE else None,
             )
         )
     return queries
@@ -134,6 +142,8 @@ def row_of(position: int, settlement: Settlement, *, charged: bool) -> Row:
         nas_id=attempt.nas.id,
         nas_name=attempt.nas.name,
         team_id=facts.team_id,
+        role=facts.memberships[0].role if grants and facts.team_id and facts.memberships else None,
+        bare=verdict.reason in _PASSWORD_ALONE and not facts.methods,
         surface=attempt.nas.surface,
         device=attempt.device,
         text=attempt.text,

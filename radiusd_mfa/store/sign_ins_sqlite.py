@@ -59,6 +59,8 @@ _HOLDS: Final = """
     SELECT 1 FROM users WHERE id = ? AND NOT disabled AND coalesce(password_hash, '') = ?
                           AND NOT EXISTS (SELECT 1 FROM audit WHERE request = ?)
 """
+_BELONGS: Final = "SELECT 1 FROM memberships WHERE user_id = ? AND team_id = ? AND role = ?"
+_HAS_ONE: Final = "SELECT 1 FROM methods WHERE user_id = ? AND confirmed_at IS NOT NULL"
 _RUNS: Final = """
     SELECT 1 FROM verifications
      WHERE user_id = ? AND team_id = ? AND nas_id = ? AND device = ? AND at >= ? AND granted_to = ?
@@ -182,10 +184,15 @@ def _claims_hold(cursor: Cursor, row: Row) -> bool:
 
 
 def _may_be_settled(cursor: Cursor, row: Row) -> bool:
-    """Whether the request is not settled yet, the password as it was, and the NAS of a new challenge still there."""
+    """Whether the request is not settled yet, and the user and the NAS are as they were when it was judged."""
     if row.granted_to is None:
         return cursor.execute(_SETTLED, (row.request,)).fetchone() is None
     if cursor.execute(_HOLDS, (row.user_id, row.granted_to, row.request)).fetchone() is None:
+        return False
+    place = (row.user_id, row.team_id, row.role)
+    if row.role is not None and cursor.execute(_BELONGS, place).fetchone() is None:
+        return False
+    if row.bare and cursor.execute(_HAS_ONE, (row.user_id,)).fetchone() is not None:
         return False
     return row.issue is None or cursor.execute(_KNOWS_NAS, (row.nas_id,)).fetchone() is not None
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from radiusd_mfa.passwords.pool import HashPool
 from radiusd_mfa.radius.wire import Code
 from radiusd_mfa.server import daemon as daemon_module
 from radiusd_mfa.server.daemon import Daemon
@@ -165,3 +166,25 @@ def test_a_delayed_reject_holds_up_nobody(world: World, clock: Clock) -> None:
         first = nas.receive(authenticator)
         assert first is not None
         assert first.code is Code.ACCESS_ACCEPT
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_a_repeated_wrong_text_may_go_without_a_hash_whoever_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Under load it shows whether an answer waits for a hash."""
+    world.nas()
+    world.user()
+    optional: list[bool] = []
+    submit = HashPool.submit
+
+    def noted(pool: HashPool, job: Any, **options: Any) -> bool:
+        optional.append(options["optional"])
+        return submit(pool, job, **options)
+
+    monkeypatch.setattr(HashPool, "submit", noted)
+    with world.daemon(reject_delay=0.05) as running:
+        nas = world.client(running)
+        for _ in range(2):
+            assert nas.ask(name, b"letmein").code is Code.ACCESS_REJECT
+    assert optional == [False, True]

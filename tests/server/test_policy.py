@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from radiusd_mfa.core.policy import ROLES, SURFACES
 from radiusd_mfa.radius.wire import Attribute, Code
@@ -339,3 +339,21 @@ def test_whoever_must_enrol_is_refused_and_told_where(world: World, site: Site, 
     refused = site(team_id, challenge=challenge).ask("bob", b"hunter2")
     assert refused.code is REJECT
     assert refused.message.endswith(f"Set it up at {PORTAL}")
+
+
+def test_a_retransmission_after_the_membership_has_ended_is_no_accept_without_limits(
+    world: World, site: Site, clock: Clock
+) -> None:
+    team_id = world.team(policy=TWELVE_HOURS, profile='Filter-Id = "staff"')
+    alice = member(world, team_id)
+    nas = site(team_id)
+    request, authenticator = nas.request("alice", alice.typed(at=clock.at))
+    nas.send(request)
+    assert nas.receive(authenticator) is not None
+    world.execute(delete(schema.memberships))
+    with world.daemon(portal_url=PORTAL) as other:
+        nas.turn_to(other.addresses[0])
+        nas.send(request)
+        again = nas.receive(authenticator)
+    assert again is not None
+    assert again.code is Code.ACCESS_REJECT

@@ -121,3 +121,14 @@ def test_repeating_a_text_all_day_costs_no_guesses(world: World, alice: TestUser
     assert {nas.ask("alice", typed, station=STATION).code for _ in range(60)} == {ACCEPT}
     assert nas.ask("alice", f"hunter2{alice.wrong_code(at=clock.at)}".encode(), station=STATION).code is REJECT
     assert world.audit()[-1] == ("reject", "wrong-code")
+
+
+def test_a_text_that_was_refused_elsewhere_passes_where_its_period_lasts(
+    world: World, alice: TestUser, nas: TestNas, clock: Clock
+) -> None:
+    typed = alice.typed(at=clock.at)
+    assert nas.ask("alice", typed, station=STATION).code is ACCEPT
+    assert nas.ask("alice", typed, station="192.0.2.8[50001]").code is REJECT
+    clock.at += HOUR
+    assert nas.ask("alice", typed, station=REKEY).code is ACCEPT
+    assert world.audit() == [("accept", "totp"), ("reject", "code-reused"), ("accept", "period")]

@@ -108,3 +108,8 @@ def test_a_password_is_worth_nothing_at_an_otp_only_nas_for_the_unenrolled(world
     nas = site(otp_only=True)
     for typed in (b"", b"hunter2", b"hunter2123456", b"123456"):
         assert nas.ask("carol", typed).code is REJECT
+
+
+def test_an_otp_only_nas_does_not_mend_a_foreign_state(alice: TestUser, site: Site, clock: Clock) -> None:
+    nas = site(otp_only=True, challenge=True)
+    assert nas.ask("alice", alice.code(at=clock.at).encode(), state=bytes(16)).code is Code.ACCESS_REJECT

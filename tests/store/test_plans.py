@@ -11,9 +11,23 @@ from sqlalchemy import Connection
 from radiusd_mfa.store import sign_ins_postgresql, sign_ins_sqlite
 from radiusd_mfa.store.database import Database
 
-READINGS = {"open": sign_ins_postgresql._OPEN, "reread": sign_ins_postgresql._REREAD}
-SETTLINGS = map(sign_ins_postgresql._Duties._make, product((False, True), repeat=4))
-STATEMENTS = READINGS | {f"settle {duties}": sign_ins_postgresql._settling(duties) for duties in SETTLINGS}
+HOW_MANY = {False: "several", True: "one"}
+READINGS = {
+    f"{name} {HOW_MANY[one]}": statement
+    for name, statements in (("open", sign_ins_postgresql._OPEN), ("reread", sign_ins_postgresql._REREAD))
+    for one, statement in statements.items()
+}
+# Whether the place in the team and the methods are looked at changes together: it doubles the number of plans.
+SETTLINGS = [
+    sign_ins_postgresql._Duties._make([*four, claims, claims]) for *four, claims in product((False, True), repeat=5)
+]
+STATEMENTS = READINGS | {
+    f"settle {HOW_MANY[one]} {duties}": sign_ins_postgresql._settling(duties, one=one)
+    for duties in SETTLINGS
+    for one in HOW_MANY
+}
+SEEN_BY_PSYCOPG = 4096
+"""Octets of a statement from which psycopg takes it apart anew each time (its _queries.py)."""
 OF_FACTS = {
     "users",
     "realms",
@@ -44,8 +58,8 @@ def plan(connection: Connection, statement: str) -> str:
     number = count(1)
     numbered = re.sub("%s", lambda _: f"${next(number)}", statement)
     connection.exec_driver_sql(f"PREPARE explained AS {numbered}")
-    arrays = ", ".join(["'{}'"] * (next(number) - 1))
-    lines = connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) EXECUTE explained({arrays})").scalars().all()
+    nothing = ", ".join(["NULL"] * (next(number) - 1))
+    lines = connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) EXECUTE explained({nothing})").scalars().all()
     connection.exec_driver_sql("DEALLOCATE explained")
     return "\n".join(lines)
 
@@ -77,7 +91,7 @@ def test_postgresql_looks_every_fact_up_by_an_index_that_knows_what_is_looked_fo
 def test_a_batch_without_realms_looks_for_no_second_user(for_sign_ins: Database) -> None:
     """What stands behind `alice@corp` is looked for by a name that is null, which no index is asked for."""
     with for_sign_ins.reading() as connection:
-        found = plan(connection, sign_ins_postgresql._OPEN)
+        found = plan(connection, sign_ins_postgresql._OPEN[False])
     assert re.search(r"Index Scan using uq_users_name on users l\n\s*Index Cond: \(name = asked.local\)", found), found
 
 
@@ -100,3 +114,9 @@ def steps(connection: Connection, statement: str) -> list[str]:
     numbers = [int(number) for number in re.findall(r"\?(\d+)", statement)]
     given: tuple[Any, ...] = (None,) * (max(numbers) if numbers else statement.count("?"))
     return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)]
+
+
+def test_the_usual_statements_are_short_enough_to_be_kept_as_they_are() -> None:
+    usual = sign_ins_postgresql._Duties._make([False] * 6)
+    statements = [*READINGS.values(), *(sign_ins_postgresql._settling(usual, one=one) for one in HOW_MANY)]
+    assert max(map(len, statements)) <= SEEN_BY_PSYCOPG

@@ -566,3 +566,28 @@ def test_backup_codes_of_an_old_generation_are_not_even_read(world: World, desk:
     )
     (facts,) = desk.store.reread([attempt])
     assert [row.hash for row in facts.backup_codes] == ["other"]
+
+
+@pytest.mark.parametrize("change", ["removed", "demoted"])
+def test_a_place_in_a_team_that_changed_while_a_password_was_hashed_counts_as_it_is(world: World, change: str) -> None:
+    team, alice = world.team(), world.user()
+    world.member(alice, team, "admin")
+    desk = Desk(world, world.sign_in_store(), Nas(world.nas(team_id=team), "vpn", "vpn", team_id=team))
+    (settlement,) = desk.opened(desk.attempt(alice, alice.typed()))
+    assert settlement.verdict.outcome is Outcome.ACCEPT
+    places = schema.memberships
+    world.execute(delete(places) if change == "removed" else update(places).values(role="member"))
+    assert desk.store.settle([settlement]) == [None]
+    assert rows(world, schema.verifications) == []
+
+
+def test_a_method_that_was_confirmed_meanwhile_is_asked_for(world: World) -> None:
+    team, bob = world.team(policy="require = []\n"), world.user("bob")
+    world.member(bob, team)
+    methods = schema.methods
+    world.execute(update(methods).values(confirmed_at=None))
+    desk = Desk(world, world.sign_in_store(), Nas(world.nas(team_id=team), "vpn", "vpn", team_id=team))
+    (settlement,) = desk.opened(desk.attempt(bob, b"hunter2"))
+    assert settlement.verdict.reason is Reason.NOT_REQUIRED
+    world.execute(update(methods).values(confirmed_at=1.0))
+    assert desk.store.settle([settlement]) == [None]
