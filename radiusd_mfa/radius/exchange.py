@@ -5,6 +5,7 @@ authenticated packets belong here, so that a forged one neither reads an answer 
 here costs no security: the database gives the same request the same verdict (I6).
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -99,9 +100,15 @@ class Exchanges:
             del self._pending[key]
 
     def last_seen(self, source: Hashable, identifier: int, authenticator: bytes) -> float | None:
-        """When the client last sent a request that is in work, which renews its deadline; else None."""
-        pending = self._of((source, identifier), authenticator)
-        return None if pending is None else pending.last_seen
+        """When the client last sent a request that is in work, which renews its deadline; None: it is forgotten.
+
+        Minus infinity where another request has its identifier by now: the client waits for this one no more.
+        """
+        key = (source, identifier)
+        known = self._pending.get(key) or self._answered.get(key)
+        if known is not None and known.authenticator != authenticator:
+            return -math.inf
+        return known.last_seen if isinstance(known, _Pending) else None
 
     def gap(self, source: Hashable, identifier: int) -> float:
         """Return the seconds between the last two sendings of the request that is known by this identifier."""

@@ -33,7 +33,7 @@ from radiusd_mfa.server.sightings import Note, Sightings, hand_on_for_ever
 from radiusd_mfa.server.sign_in_log import SignInLog
 from radiusd_mfa.server.systemd import NOBODY, Pulse
 from radiusd_mfa.server.tally import Count, Tally
-from radiusd_mfa.server.udp import Listener
+from radiusd_mfa.server.udp import AT_ONCE, Listener
 from radiusd_mfa.server.witness import Witness
 from radiusd_mfa.usecases.ports import NasStore, SignInStore, StoreFault
 from radiusd_mfa.usecases.renewing import Renewing
@@ -53,6 +53,7 @@ SEAL: Final = 1.0
 """Seconds between two seals over the audit log: so long a row can be changed without a trace."""
 LOOK: Final = 1.0
 """Seconds between two looks at queues, threads and sockets."""
+_INSTANT: Final = 0.0001
 _WAITED: Final = 0.0005
 """Seconds: a select that took longer did wait, so what it found has just come."""
 PATIENCE: Final = 5.0
@@ -115,6 +116,8 @@ class Daemon:
         self._late: list[tuple[float, int, _Told]] = []
         self._numbers = count()
         self._looked = monotonic()
+        self._pace = 0.0
+        """Datagrams a second, at the last look."""
         self._stopping = Event()
         self._succeeded = False
         self._recorder = Thread(
@@ -204,9 +207,8 @@ class Daemon:
                 pulse.beat(self._looked, good=self._health.good)
 
     def _turn(self, selector: selectors.BaseSelector, patience: float | None = None) -> None:
-        if spare := self._pipeline.time_to_gather:
-            # Opened and settled one by one, what comes would cost the hash threads a third of the machine.
-            sleep(spare)
+        self._gather()
+        taken, last = self._taken, self._looked
         before = monotonic()
         ready = selector.select(0.0 if self._pipeline.busy else self._until_next_reply(patience))
         now = monotonic()
@@ -218,16 +220,38 @@ class Daemon:
             elif self._pipeline.has_room:  # else it waits where the newest can be chosen
                 self._receive(key.data, received=received)
         self._looked = monotonic()
+        self._pace = (self._taken - taken) / max(self._looked - last, _INSTANT)
         if self._pipeline.busy:
             self._pipeline.turn()
         self._send_what_is_due()
         if self._renewer is not None:
             self._renewer.turn()
 
+    def _gather(self) -> None:
+        """Let a batch gather while the hash threads have enough to do and nothing waits in a socket.
+
+        For no longer than half of what is taken at once arrives at the latest pace: a flood would fill the buffer
+        meanwhile, and take the places of others there.
+        """
+        if any(listener.has_more for listener in self._listeners):
+            return
+        # Opened and settled one by one, what comes would cost the hash threads a third of the machine.
+        if spare := min(self._pipeline.time_to_gather, AT_ONCE / 2 / max(self._pace, 1.0)):
+            sleep(spare)
+
+    @property
+    def _taken(self) -> int:
+        return sum([listener.taken for listener in self._listeners])
+
+    def _lane(self, address: str) -> int | None:
+        """Name the NAS at an address; all strangers together are one."""
+        known = self._table.find(address)
+        return None if known is None else known.entry.nas.id
+
     def _receive(self, listener: Listener, *, received: float) -> None:
         at = time()
         works, passed_over = [], listener.passed_over
-        for datagram in listener.drain():
+        for datagram in listener.drain(self._lane):
             match self._intake.read(datagram, now=received, at=at):
                 case Work() as work:
                     works.append(work)
@@ -259,7 +283,11 @@ class Daemon:
         self._hold(_Told(work, self._replies.to(work, verdict)), work.received + wait)
 
     def _hold(self, told: _Told, due: float) -> None:
-        heapq.heappush(self._late, (due, next(self._numbers), told))
+        now = monotonic()
+        if due <= now:  # like every Accept: what waits for nothing need not stand in a queue
+            self._send(told, now)
+        else:
+            heapq.heappush(self._late, (due, next(self._numbers), told))
 
     def _silence(self, work: Work) -> None:
         """Let the retransmission be worked on as if it were the first."""

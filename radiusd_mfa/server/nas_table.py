@@ -30,6 +30,10 @@ class KnownNas:
     rules: NasRules = field(repr=False)
 
 
+_ByPrefix = list[tuple[int, int, dict[int, KnownNas]]]
+"""IP version, bits behind the prefix, and the entries by their prefix as a number; the longest prefix first."""
+
+
 class NasTable:
     """The entries in memory, replaced as a whole; a flood from strangers never reaches the database."""
 
@@ -37,6 +41,7 @@ class NasTable:
         self._kind_of = kind_of
         self._entries: Sequence[NasEntry] = ()
         self._networks: list[tuple[IPv4Network | IPv6Network, KnownNas]] = []
+        self._by_prefix: _ByPrefix = []
         self._by_address: dict[str, KnownNas | None] = {}
         self._told: set[str] = set()
         self.overlaps = 0
@@ -56,6 +61,7 @@ class NasTable:
         known = [known for entry in entries if (known := self._known(entry)) is not None]
         by_network = [(each.entry.network, each) for each in known]
         self._networks = sorted(by_network, key=lambda pair: pair[0].prefixlen, reverse=True)
+        self._by_prefix = _by_prefix(self._networks)
         self._entries = entries
         self._by_address = {}
         self._tell_overlaps()
@@ -71,7 +77,10 @@ class NasTable:
 
     def _find(self, address: str) -> KnownNas | None:
         source = ip_address(address.partition("%")[0])  # a link-local address carries its interface
-        return next((known for network, known in self._networks if source in network), None)
+        number, version = int(source), source.version
+        # A look for each length of prefix that is in use, however many entries there are: a flood has new addresses.
+        looks = (found.get(number >> behind) for of, behind, found in self._by_prefix if of == version)
+        return next((known for known in looks if known is not None), None)
 
     def _tell_overlaps(self) -> None:
         """Say once of each range within another which entry counts there: that may be meant, or a mistake."""
@@ -100,3 +109,12 @@ class NasTable:
             reply_message_authenticator=ReplyMessageAuthenticator(entry.reply_message_authenticator),
             omit=frozenset(self._kind_of(name) for name in entry.omit),
         )
+
+
+def _by_prefix(networks: Sequence[tuple[IPv4Network | IPv6Network, KnownNas]]) -> _ByPrefix:
+    gathered: dict[tuple[int, int], dict[int, KnownNas]] = {}
+    for network, known in networks:
+        behind = network.max_prefixlen - network.prefixlen
+        gathered.setdefault((network.version, behind), {}).setdefault(int(network.network_address) >> behind, known)
+    found = [(version, behind, entries) for (version, behind), entries in gathered.items()]
+    return sorted(found, key=lambda each: each[1])

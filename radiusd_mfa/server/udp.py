@@ -4,7 +4,7 @@ On a socket that is bound to every address the kernel would choose the source of
 a reply from an address that it did not ask. So the destination of each datagram is read (IP_PKTINFO) and sent back.
 
 The socket's buffer is the queue of what nobody has looked at yet. Where it has grown too long to be answered in time
-from its old end, it is emptied, and the newest is kept, evenly of each source: what was there longest is asked again
+from its old end, it is emptied, and the newest is kept, evenly of each NAS: what was there longest is asked again
 soonest, and a NAS that floods takes no other's place.
 """
 
@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from radiusd_mfa.config import Endpoint
@@ -24,7 +24,8 @@ _IP_PKTINFO: Final = 8
 _IN_PKTINFO: Final = struct.Struct("=i4s4s")
 _DATAGRAM: Final = 4096 + 1
 """RFC 2865 3: the longest packet; one octet more shows what is too long."""
-_AT_ONCE: Final = 256
+AT_ONCE: Final = 256
+"""Datagrams that are handled at once."""
 _STALE: Final = 0.5
 """Seconds of waiting in the buffer from which it is too long: in the old order everybody would wait so long."""
 _EMPTIED: Final = 1 << 14
@@ -59,6 +60,10 @@ class Listener:
         self._any: Final = bound.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
         self.passed_over = 0
         """Datagrams that were read and not handed on, since newer ones were there."""
+        self.taken = 0
+        """Datagrams that were read."""
+        self.has_more = False
+        """Whether the last draining ended before the buffer was empty."""
         bound.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         if self._any:
             _ask_for_destinations(bound)
@@ -73,10 +78,13 @@ class Listener:
         """Return where a socket listens, as it is written in settings."""
         return _shown(one.getsockname())
 
-    def drain(self) -> Sequence[Datagram]:
-        """Return what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others."""
+    def drain(self, lane: Callable[[str], Hashable] = str) -> Sequence[Datagram]:
+        """Return what has arrived, at most 256 datagrams, so that one socket can't keep the loop from the others.
+
+        Where more is there, and is old, those take turns that `lane` tells apart by their addresses.
+        """
         arrived: list[Datagram] = []
-        left, room = _AT_ONCE, _CONTROL  # the first one is the oldest, so it alone must say when it came
+        left, room = AT_ONCE, _CONTROL  # the first one is the oldest, so it alone must say when it came
         while left > 0:
             left -= 1
             try:
@@ -91,14 +99,19 @@ class Listener:
                 left = _EMPTIED if _waited(control, time.time()) > _STALE else left
                 room = room if self._any else 0
             arrived.append(Datagram(octets, source, _answerable(control), self))
-        kept = arrived if len(arrived) <= _AT_ONCE else _newest_of_each(arrived)
+        self.has_more = left <= 0
+        self.taken += len(arrived)
+        kept = arrived if len(arrived) <= AT_ONCE else _newest_of_each(arrived, lane)
         self.passed_over += len(arrived) - len(kept)
         return kept
 
     def send(self, octets: bytes, datagram: Datagram) -> None:
         """Send a reply to where the datagram came from. What the kernel can't take now, the client asks for again."""
         try:
-            self.socket.sendmsg([octets], [datagram.asked] if datagram.asked else [], 0, datagram.source)
+            if datagram.asked is None:
+                self.socket.sendto(octets, datagram.source)
+            else:
+                self.socket.sendmsg([octets], [datagram.asked], 0, datagram.source)
         except OSError:
             return
 
@@ -140,17 +153,17 @@ def _waited(control: list[tuple[int, int, bytes]], now: float) -> float:
     return 0.0
 
 
-def _newest_of_each(arrived: Iterable[Datagram]) -> Sequence[Datagram]:
-    """Choose as many as are handled at once: sources take turns, each with its newest."""
-    by_source: defaultdict[str, list[Datagram]] = defaultdict(list)
+def _newest_of_each(arrived: Iterable[Datagram], lane: Callable[[str], Hashable]) -> Sequence[Datagram]:
+    """Choose as many as are handled at once: lanes take turns, each with its newest."""
+    lanes: defaultdict[Hashable, list[Datagram]] = defaultdict(list)
     for datagram in arrived:
-        by_source[datagram.source[0]].append(datagram)
+        lanes[lane(datagram.source[0])].append(datagram)
     kept: list[Datagram] = []
-    while by_source and len(kept) < _AT_ONCE:
-        for source, waiting in list(by_source.items())[: _AT_ONCE - len(kept)]:
+    while lanes and len(kept) < AT_ONCE:
+        for name, waiting in list(lanes.items())[: AT_ONCE - len(kept)]:
             kept.append(waiting.pop())
             if not waiting:
-                del by_source[source]
+                del lanes[name]
     return kept
 
 

@@ -1,5 +1,7 @@
 """Retransmissions: one evaluation, one answer, the same octets (ATTACKS 7, RFC 5080 2.2.2)."""
 
+import math
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -114,7 +116,8 @@ def test_a_retransmission_renews_when_the_client_was_last_seen(exchanges: Exchan
     assert exchanges.last_seen(CLIENT, 7, FIRST) == 0.0
     exchanges.meet(CLIENT, 7, FIRST, 2.8)
     assert exchanges.last_seen(CLIENT, 7, FIRST) == 2.8
-    assert exchanges.last_seen(CLIENT, 7, SECOND) is None
+    assert exchanges.last_seen(CLIENT, 8, FIRST) is None
+    assert exchanges.last_seen(CLIENT, 7, SECOND) == -math.inf, "its identifier was used anew"
     exchanges.answer(CLIENT, 7, FIRST, b"reply", 3.0)
     assert exchanges.last_seen(CLIENT, 7, FIRST) is None
 

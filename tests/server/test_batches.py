@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from radiusd_mfa.core.throttle import AT_ONCE
 from radiusd_mfa.core.verdict import Verdict
 from radiusd_mfa.passwords.pool import Expired, HashPool
 from radiusd_mfa.radius.wire import Attribute, Cause, Code, PacketError
@@ -13,6 +14,7 @@ from radiusd_mfa.server.intake import Work
 from radiusd_mfa.server.pipeline import CAPACITY, TRIES
 from radiusd_mfa.server.replies import Replies
 from radiusd_mfa.usecases.ports import Settlement
+from tests.support.clock import Clock
 from tests.support.packets import SIGNATURE, build, new_authenticator, password, user
 from tests.support.taps import Tap, eventually
 from tests.support.world import World
@@ -178,3 +180,88 @@ def test_a_sign_in_that_always_loses_its_claim_is_left_to_its_retransmission(wor
     assert reply is not None
     assert reply.code is Code.ACCESS_ACCEPT
     assert world.audit() == [("accept", "totp")]
+
+
+def test_what_is_closed_keeps_no_owner_out_who_is_in_the_same_batch(world: World, clock: Clock) -> None:
+    world.nas()
+    alice = world.user()
+    tap, go_on, _sizes = held()
+    go_on.set()
+    with world.daemon(wrap=tap.around) as daemon:
+        owner, attacker, plug = (world.client(daemon) for _ in range(3))
+        assert owner.ask("alice", alice.typed(at=clock.at), station="10.0.0.1").code is Code.ACCESS_ACCEPT
+        assert attacker.ask("alice", b"guess", station="203.0.113.1").code is Code.ACCESS_REJECT
+        go_on.clear()
+        before = len(tap.opened)
+        plug.send(plug.request("nobody", b"x")[0])
+        eventually(lambda: len(tap.opened) > before)
+        for number in range(6):
+            attacker.send(attacker.request("alice", b"guess %d" % number, station="203.0.113.1")[0])
+        octets, authenticator = owner.request("alice", alice.typed(1, at=clock.at), station="10.0.0.1")
+        owner.send(octets)
+        go_on.set()
+        reply = owner.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+
+
+def test_a_flood_from_elsewhere_leaves_the_owner_a_charge_in_the_same_batch(world: World, clock: Clock) -> None:
+    world.nas()
+    alice = world.user()
+    tap, go_on, _sizes = held()
+    go_on.set()
+    with world.daemon(wrap=tap.around) as daemon:
+        owner, attacker, plug = (world.client(daemon) for _ in range(3))
+        assert owner.ask("alice", alice.typed(at=clock.at), station="10.0.0.1").code is Code.ACCESS_ACCEPT
+        assert attacker.ask("alice", b"guess", station="203.0.113.1").code is Code.ACCESS_REJECT
+        go_on.clear()
+        before = len(tap.opened)
+        plug.send(plug.request("nobody", b"x")[0])
+        eventually(lambda: len(tap.opened) > before)
+        for number in range(AT_ONCE + 4):
+            attacker.send(attacker.request("alice", b"guess %d" % number, station="203.0.113.1")[0])
+        octets, authenticator = owner.request("alice", alice.typed(1, at=clock.at), station="10.0.0.1")
+        owner.send(octets)
+        go_on.set()
+        reply = owner.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+
+
+def test_no_batch_gathers_while_more_waits_in_the_socket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood that costs nothing else would fill the buffer meanwhile."""
+    slept: list[float] = []
+    monkeypatch.setattr("radiusd_mfa.server.daemon.sleep", slept.append)
+    monkeypatch.setattr("radiusd_mfa.server.udp.AT_ONCE", 32)
+    monkeypatch.setattr(HashPool, "backlog", property(lambda _pool: 1.0))
+    world.nas()
+    tap, go_on, _sizes = held()
+    with world.daemon(wrap=tap.around) as daemon:
+        nas, forger = world.client(daemon), world.client(daemon)
+        nas.send(nas.request("nobody", b"hunter2")[0])
+        eventually(lambda: tap.opened)
+        slept.clear()
+        for _ in range(320):
+            forger.send(bytes(20))
+        go_on.set()
+        eventually(lambda: daemon.drops.counts.total() == 320)
+        assert len(slept) <= 3
+
+
+def test_a_request_whose_identifier_was_used_anew_costs_no_transaction(world: World) -> None:
+    """Its client waits for the answer to another one, and could not read this one's."""
+    world.nas()
+    alice = world.user()
+    tap, go_on, sizes = held()
+    with world.daemon(wrap=tap.around) as daemon:
+        nas, plug = world.client(daemon), world.client(daemon)
+        plug.send(plug.request("nobody", b"hunter2")[0])
+        eventually(lambda: tap.opened)
+        nas.send(nas.request("alice", b"hunter3", identifier=255)[0])
+        octets, authenticator = nas.request("alice", alice.typed(), identifier=255)
+        nas.send(octets)
+        go_on.set()
+        reply = nas.receive(authenticator)
+    assert reply is not None
+    assert reply.code is Code.ACCESS_ACCEPT
+    assert sizes == [1, 1]

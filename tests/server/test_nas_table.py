@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -204,3 +205,13 @@ def test_ranges_within_ranges_are_named_in_the_log_once(
     lines = [line for line in caplog.messages if "overlap" in line]
     assert lines == ["NAS entries overlap, the longer prefix counts: 192.0.2.7/32 “gate” in 192.0.2.0/24 “office”"]
     assert table.counted() == (4, 1)
+
+
+def test_a_strangers_address_is_compared_with_no_entry(
+    world: World, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood from forged addresses asks for new ones all the time, and there may be thousands of entries."""
+    world.nas("site", "10.0.0.0/8")
+    assert table.name_at("10.9.9.9") == "site"
+    monkeypatch.setattr(IPv4Network, "__contains__", lambda *_: pytest.fail("compared one by one"))
+    assert table.name_at("192.0.2.1") is None

@@ -160,3 +160,11 @@ def test_a_few_that_have_waited_long_are_all_taken(monkeypatch: pytest.MonkeyPat
         some_seconds_later(monkeypatch, 60)
         assert numbers_from(listener.drain(), "127.0.0.1") == [0, 1, 2]
         assert listener.passed_over == 0
+
+
+def test_strangers_have_one_place_in_turn_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    strangers = [(f"127.0.1.{number}", 1) for number in range(1, 251)]
+    with crowded(*strangers, ("127.0.0.3", 50)) as listener:
+        some_seconds_later(monkeypatch, 0.6)
+        taken = listener.drain(lambda address: address if address == "127.0.0.3" else None)
+        assert len(numbers_from(taken, "127.0.0.3")) == 50
