@@ -126,6 +126,7 @@ def main() -> None:
 def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int, seconds: float) -> None:
     alone: list[dict[str, Any]] = []
     both: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    idle = _transactions(cluster, seconds)  # before anything: statistics of sign-ins come in late
     closed(subject, _OUTSTANDING, seconds=1.0, most_a_second=_MOST)
     for _ in range(rounds):
         alone.append(closed(subject, _OUTSTANDING, seconds=seconds, most_a_second=_MOST).row())
@@ -140,7 +141,6 @@ def _measure(report: Report, subject: Subject, cluster: PostgreSql, rounds: int,
             both[kind].append(row | share | {"forged_a_second": running.forged.packets / running.forged.seconds})
     base = middle(alone)
     report.add("sign-ins alone", base, "rate", "p99_ms", "cores", kind="alone")
-    idle = _transactions(cluster, seconds)
     for kind, source in KINDS.items():
         only = _only_forged(subject, cluster, source, seconds) | {"idle_transactions_a_second": idle}
         report.add(f"forged only, {kind}", only, *only, kind=kind)

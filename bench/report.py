@@ -44,7 +44,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def ratios(result: Result, start: str) -> str:
     """Show the ratios whose names begin so."""
-    rows = [(name, value) for name, value in result["ratios"].items() if name.startswith(start)]
+    # With three decimals: the second one decides whether a bar is reached.
+    rows = [
+        (name, f"{value:.3f}" if isinstance(value, float) and 0.01 < abs(value) < 10 else value)
+        for name, value in result["ratios"].items()
+        if name.startswith(start)
+    ]
     return table(("ratio", "figure"), rows)
 
 
@@ -65,11 +70,21 @@ def on_machine(result: Result) -> str:
         "argon2-cffi": "argon2-cffi",
     }
     known = ", ".join(f"{name} {versions[key]}" for name, key in shown.items() if key in versions)
+    settings = ", ".join(f"{name} {_setting(value)}" for name, value in result.get("settings", {}).items())
     return (
         f"\n{result['at'][:10]}, {machine['processors']} processors ({machine['processor']}), "
-        f"{number(machine['memory_gib'])} GiB; {known}. Took {number(result['took_s'] / 60)} minutes.\n"
+        f"{number(machine['memory_gib'])} GiB; {known}. Took {number(result['took_s'] / 60)} minutes; "
+        f"load of the machine before: {number(machine.get('load_before'))}. Settings: {settings}.\n"
         + "".join(f"\nNote: {note}\n" for note in result.get("notes", ()))
     )
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "/".join(f"{name} {_setting(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " and ".join(map(_setting, value))
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def closed_loop(result: Result, scheme: str) -> str:

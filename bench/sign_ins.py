@@ -94,6 +94,8 @@ def main() -> None:
             jobs += _their_jobs(stack, directory, cluster, populations)
         else:
             report.notes.append("FreeRADIUS is not installed: no ratios to it")
+        # What is compared stands side by side in time.
+        jobs.sort(key=lambda job: (job.scheme, job.database, job.concurrency))
         rows: Rows = {job.key: [] for job in jobs}
         alone: list[float] = []
         try:

@@ -1,6 +1,6 @@
 """What each stage of a sign-in costs: CPU microseconds of this process, and of nothing else, by batch size.
 
-Usage: stages.py [DATABASE_URL] [--users N] [--json FILE]     default: a throw-away SQLite file
+Usage: stages.py [DATABASE_URL] [--json FILE]     default: a throw-away SQLite file
 
 Runs the real stages one after the other in one thread: read the datagram, open, examine and check a cheap hash,
 settle, count, log, encode the reply. The database's own CPU is not in these figures unless it is SQLite.

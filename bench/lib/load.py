@@ -69,6 +69,7 @@ class Outcome:
     too_old: int
     """Rejected, and by then the step of the code was over: it was sent again so late, or the run began so late."""
     foreign: int
+    """Replies to nobody who waited: late ones, above all."""
     retransmissions: int
     rate: float
     """Answers a second in the measured span."""
@@ -183,7 +184,9 @@ def _outcome(plan: Plan, client: Client, *, begun: float, began: float, stop: fl
     low = began + plan.warm
     answered = [number for number in sent if state[number] not in (WAITING, GIVEN_UP)]
     inside = [number for number in answered if low <= answered_at[number] < stop]
-    waits = sorted((answered_at[number] - sent_at[number]) * 1e3 for number in answered if sent_at[number] >= low)
+    # Without the wrong codes, whose Reject waits for a second by design.
+    asked = [number for number in answered if sent_at[number] >= low and number not in plan.wrong]
+    waits = sorted((answered_at[number] - sent_at[number]) * 1e3 for number in asked)
     refused = [n for n in answered if state[n] == Code.ACCESS_REJECT and n not in plan.wrong]
     last = {user: index for index, user in enumerate(plan.tickets.users)} if refused else {}
     overtaken = {number for number in refused if last[plan.tickets.users[number]] > number}
