@@ -133,9 +133,7 @@ def _again(attempt: Attempt, facts: Facts, earlier: Earlier) -> Verdict:
     if abs(attempt.at - earlier.at) > RETRANSMITTED_FOR:
         return Verdict(Outcome.REJECT, Reason.REPLAYED)
     again = Verdict(earlier.outcome, earlier.reason, settled_before=True)
-    # Without a dialogue where one is wanted it is the pages', which lead to the set-up and show nothing with it.
-    is_of_pages = attempt.nas.set_up and attempt.dialogue is None
-    if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP and not is_of_pages:
+    if earlier.outcome is Outcome.CHALLENGE and earlier.reason in _OF_SET_UP:
         return _shown_again(facts, again)
     if earlier.outcome is not Outcome.ACCEPT:
         # The same octets on every node (I6): what was said of a phone is said again.

@@ -23,7 +23,7 @@ def test_a_change_behind_the_programs_back_is_named_and_ends_with_1(altered: Cli
     ran = altered("audit", "verify")
     assert ran.exit_code == 1
     assert "was changed." in ran.stdout
-    assert "1 findings" in ran.stderr
+    assert "1 finding." in ran.stderr
     shown = altered("audit", "verify", "--json")
     assert shown.exit_code == 1
     assert (shown.json["intact"], shown.json["findings"][0]["kind"]) == (False, "changed")
