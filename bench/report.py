@@ -71,10 +71,12 @@ def on_machine(result: Result) -> str:
     }
     known = ", ".join(f"{name} {versions[key]}" for name, key in shown.items() if key in versions)
     settings = ", ".join(f"{name} {_setting(value)}" for name, value in result.get("settings", {}).items())
+    before = machine.get("load_before")
     return (
         f"\n{result['at'][:10]}, {machine['processors']} processors ({machine['processor']}), "
-        f"{number(machine['memory_gib'])} GiB; {known}. Took {number(result['took_s'] / 60)} minutes; "
-        f"load of the machine before: {number(machine.get('load_before'))}. Settings: {settings}.\n"
+        f"{number(machine['memory_gib'])} GiB; {known}. Took {number(result['took_s'] / 60)} minutes."
+        + (f" Load of the machine before: {number(before)}." if before is not None else "")
+        + (f" Settings: {settings}.\n" if settings else "\n")
         + "".join(f"\nNote: {note}\n" for note in result.get("notes", ()))
     )
 
@@ -84,7 +86,7 @@ def _setting(value: object) -> str:
         return "/".join(f"{name} {_setting(one)}" for name, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " and ".join(map(_setting, value))
-    return number(value) if isinstance(value, int | float) else str(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def closed_loop(result: Result, scheme: str) -> str:

@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_the_result_and_filling_twice_changes_nothing(t
     text = "<!-- figures: p1 -->\n<!-- end of figures -->\n"
     once = report.filled(text, tmp_path)
     assert "| radiusd-mfa | SQLite | 32 | 8,123 |" in once
-    assert "| P1 32 outstanding, same duties | 4.25 |" in once
+    assert "| P1 32 outstanding, same duties | 4.250 |" in once
     assert report.filled(once, tmp_path) == once
 
 
