@@ -18,6 +18,7 @@ T = TypeVar("T")
 WAITING: Final = 64
 """Requests that may wait for each kind of thread; more are told to come again."""
 _READERS: Final = 4
+_NICE: Final = 10
 
 
 class Busy(Exception):
@@ -87,4 +88,5 @@ class Workers:
 
 def _be_nice() -> None:
     """Let the loop have the machine when it wants it; for this thread alone, which Linux can."""
-    os.setpriority(os.PRIO_PROCESS, 0, 10)
+    # Going back up, where the process is nicer already, would need a privilege.
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))

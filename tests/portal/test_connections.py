@@ -1,14 +1,16 @@
 """Connections that say nothing, too little, or too much: none of them is kept from those who want a page."""
 
+import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from radiusd_mfa.portal import connections
+from radiusd_mfa.portal import connections, workers
 from radiusd_mfa.portal.server import PortalServer
 from radiusd_mfa.portal.site import PortalProblem
 from tests.support.administered import World
@@ -75,3 +77,15 @@ def test_a_certificate_that_can_not_be_used_is_said_before_anything_is_served(
     config = replace(world.app.config, tls_certificate=good, tls_key=bad)
     with pytest.raises(PortalProblem, match=r"tls_key: .*spoilt\.pem: "):
         PortalServer(replace(world.app, config=config), ANYWHERE)  # it does not get to listen
+
+
+def test_threads_of_a_process_that_is_nice_already_stay_so() -> None:
+    """To go back up takes a privilege; a thread that asks for it in vain computes no hash, and no page works."""
+
+    def niceness() -> int:
+        os.setpriority(os.PRIO_PROCESS, 0, 15)  # of this thread alone
+        workers._be_nice()
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(niceness).result() >= 15
