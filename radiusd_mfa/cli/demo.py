@@ -48,7 +48,9 @@ class SignedIn:
 
 
 @click.command("demo", cls=Command, example="radiusd-mfa demo")
-@click.option("--listen", metavar="ADDR:PORT", default=_DEFAULT, show_default=True, help="Where to listen, instead of 127.0.0.1:1812 or a free port.")
+@click.option(
+    "--listen", metavar="ADDR:PORT", default=_DEFAULT, show_default=True, help="Where; without it a free port is found."
+)
 @click.option("--once", is_flag=True, help="End after the sign-ins.")
 @with_session
 def demo(session: Session, listen: str, once: bool) -> None:
