@@ -233,11 +233,10 @@ class Daemon:
         For no longer than half of what is taken at once arrives at the latest pace: a flood would fill the buffer
         meanwhile, and take the places of others there.
         """
-        if any(listener.has_more for listener in self._listeners):
-            return
         # Opened and settled one by one, what comes would cost the hash threads a third of the machine.
-        if spare := min(self._pipeline.time_to_gather, AT_ONCE / 2 / max(self._pace, 1.0)):
-            sleep(spare)
+        spare = self._pipeline.time_to_gather
+        if spare and not any(listener.has_more for listener in self._listeners):
+            sleep(min(spare, AT_ONCE / 2 / max(self._pace, 1.0)))
 
     @property
     def _taken(self) -> int:
