@@ -133,7 +133,8 @@ def settle(history: str, charge: Charge, mark: Mark) -> str:
     """Return the history after this attempt: its charge refunded or marked, what is older than a day forgotten.
 
     Only what is pending is settled, and once: two nodes may have charged the same request, and a retransmission that
-    finds it settled must not take back the failure that stands there (I3).
+    finds it settled must not take back the failure that stands there (I3). A charge that is gone, with a crash of the
+    database between its two transactions, is made good for a failure.
     """
     if history == str(charge):
         return str(marked(charge, mark) or "")
@@ -147,6 +148,8 @@ def settle(history: str, charge: Charge, mark: Mark) -> str:
             after = _forgiven(entry, charge, mark)
         if after is not None and charge.at - after.at < DAY:
             kept.append(after)
+    if own is not None and all(entry.request != charge.request for entry in kept):
+        kept.append(own)
     return "".join(map(str, _fitting(kept)))
 
 

@@ -40,6 +40,10 @@ class Dialect(Protocol):
         """Return the throttle histories, locked until the end of the transaction."""
         ...
 
+    def begin_histories(self, connection: Connection, user_ids: Sequence[int]) -> None:
+        """Make empty histories for users who have none."""
+        ...
+
     def write_histories(self, connection: Connection, histories: dict[int, str]) -> None:
         """Write throttle histories whose rows are locked."""
         ...
@@ -124,6 +128,10 @@ class SignIns:
         if not user_ids:
             return
         histories = self._dialect.lock_histories(connection, user_ids)
+        if gone := [user_id for user_id in user_ids if user_id not in histories]:
+            # With a crash of the database: the charge did not wait for the disk.
+            self._dialect.begin_histories(connection, gone)
+            histories |= self._dialect.lock_histories(connection, gone)
         for each in settlements:
             user_id = user_id_of(each)
             if user_id is not None and user_id in histories:

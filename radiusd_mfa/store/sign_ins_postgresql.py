@@ -211,6 +211,17 @@ _HAS_NONE: Final = """
            AND (NOT w.bare OR 0 = (
                  SELECT count(*) FROM methods n WHERE n.user_id = w.user_id AND n.confirmed_at IS NOT NULL))
 """
+# A charge does not wait for the disk: the database may have crashed since, and come back without it, and without the
+# row that it stood in.
+_REVIVED: Final = """
+    revived AS (
+        INSERT INTO throttles AS t (user_id, history)
+        SELECT s.user_id, s.charge_after FROM settled s JOIN users u ON u.id = s.user_id
+         WHERE s.charge_after <> '' AND s.charge IS NOT NULL
+           AND (s.user_id IN (SELECT user_id FROM charged)) IS NOT TRUE
+        ON CONFLICT (user_id) DO UPDATE SET history = t.history || excluded.history
+    ),
+"""
 _NAS_IS_THERE: Final = "AND (w.issue IS NULL OR EXISTS (SELECT 1 FROM nas WHERE nas.id = w.nas_id))"
 
 
@@ -223,6 +234,7 @@ class _Duties(NamedTuple):
     issues: bool = True
     belongs: bool = True
     bare: bool = True
+    fails: bool = True
 
 
 _OF_DUTY: Final = {
@@ -238,14 +250,14 @@ _OF_DUTY: Final = {
 
 @lru_cache(64)
 def _columns(duties: _Duties) -> Mapping[str, str]:
-    unread = {column for duty, wanted in duties._asdict().items() if not wanted for column in _OF_DUTY[duty]}
+    unread = {column for duty, columns in _OF_DUTY.items() if not getattr(duties, duty) for column in columns}
     return {name: kind for name, kind in _ROW_COLUMNS.items() if name not in unread}
 
 
 @lru_cache(128)
 def _settling(duties: _Duties, *, one: bool) -> str:
     """Return the statement that settles a batch with these duties, or one sign-in alone."""
-    redeems, relies, codes, issues, belongs, bare = duties
+    redeems, relies, codes, issues, belongs, bare, fails = duties
     return f"""
 WITH {_given("w", _columns(duties), one=one)},
     granted AS (
@@ -286,10 +298,13 @@ WITH {_given("w", _columns(duties), one=one)},
     charged AS (
         UPDATE throttles t
            SET history = CASE WHEN t.history = h.history_read THEN h.history_after
+                              WHEN strpos(t.history, h.charge) = 0 THEN t.history || h.charge_after
                               ELSE replace(t.history, h.charge, h.charge_after) END
           FROM (SELECT * FROM settled WHERE charge IS NOT NULL ORDER BY user_id) h
          WHERE t.user_id = h.user_id
+        RETURNING t.user_id
     ),
+    {_REVIVED if fails else ""}
     remembered AS (
         INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text, granted_to)
         SELECT DISTINCT ON (user_id, team_id, nas_id, device)
@@ -334,6 +349,7 @@ def _duties_of(rows: Sequence[Row]) -> _Duties:
         issues=any(row.issue is not None for row in rows),
         belongs=any(row.role is not None for row in rows),
         bare=any(row.bare for row in rows),
+        fails=any(row.charge is not None and row.charge_after for row in rows),
     )
 
 
@@ -342,6 +358,15 @@ def lock_histories(connection: Connection, user_ids: Sequence[int]) -> dict[int,
     statement = "SELECT user_id, history FROM throttles WHERE user_id = ANY(%s) ORDER BY user_id FOR UPDATE"
     rows = connection.exec_driver_sql(statement, (list(user_ids),)).fetchall()
     return dict(rows)
+
+
+def begin_histories(connection: Connection, user_ids: Sequence[int]) -> None:
+    """See `sign_ins.Dialect.begin_histories`."""
+    statement = """
+        INSERT INTO throttles (user_id, history) SELECT id, '' FROM users WHERE id = ANY(%s) ORDER BY id
+        ON CONFLICT (user_id) DO NOTHING
+    """
+    connection.exec_driver_sql(statement, (list(user_ids),))
 
 
 def write_histories(connection: Connection, histories: dict[int, str]) -> None:

@@ -80,9 +80,11 @@ _RECORD: Final = """
 """
 _SETTLE_CHARGE: Final = """
     UPDATE throttles
-       SET history = CASE WHEN history = ?2 THEN ?3 ELSE replace(history, ?4, ?5) END
+       SET history = CASE WHEN history = ?2 THEN ?3 WHEN instr(history, ?4) = 0 THEN history || ?5
+                          ELSE replace(history, ?4, ?5) END
      WHERE user_id = ?1
 """
+_REVIVE_CHARGE: Final = "INSERT INTO throttles (user_id, history) SELECT id, ? FROM users WHERE id = ?"
 _REMEMBER: Final = """
     INSERT INTO verifications (user_id, team_id, nas_id, device, surface, at, text, granted_to)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -129,6 +131,12 @@ def lock_histories(connection: Connection, user_ids: Sequence[int]) -> dict[int,
     marks = ", ".join("?" * len(user_ids))
     cursor.execute(f"SELECT user_id, history FROM throttles WHERE user_id IN ({marks})", tuple(user_ids))  # noqa: S608
     return dict(cursor.fetchall())
+
+
+def begin_histories(connection: Connection, user_ids: Sequence[int]) -> None:
+    """See `sign_ins.Dialect.begin_histories`."""
+    statement = "INSERT INTO throttles (user_id, history) SELECT id, '' FROM users WHERE id = ? ON CONFLICT DO NOTHING"
+    _cursor(connection).executemany(statement, [(user_id,) for user_id in user_ids])
 
 
 def write_histories(connection: Connection, histories: dict[int, str]) -> None:
@@ -214,7 +222,8 @@ def _record(cursor: Cursor, row: Row) -> int | None:
 def _conclude(cursor: Cursor, row: Row) -> None:
     if row.user_id is not None and row.charge is not None:
         texts = (row.history_read, row.history_after, row.charge, row.charge_after)
-        cursor.execute(_SETTLE_CHARGE, (row.user_id, *texts))
+        if not _changed(cursor, _SETTLE_CHARGE, (row.user_id, *texts)) and row.charge_after:
+            cursor.execute(_REVIVE_CHARGE, (row.charge_after, row.user_id))
     if row.remembers:
         place = (row.user_id, row.team_id, row.nas_id, row.device, row.surface)
         cursor.execute(_REMEMBER, (*place, row.at, row.text, row.granted_to))

@@ -591,3 +591,23 @@ def test_a_method_that_was_confirmed_meanwhile_is_asked_for(world: World) -> Non
     assert settlement.verdict.reason is Reason.NOT_REQUIRED
     world.execute(update(methods).values(confirmed_at=1.0))
     assert desk.store.settle([settlement]) == [None]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("was_first", [True, False])
+def test_a_failure_whose_charge_is_gone_is_charged_all_the_same(world: World, together: bool, was_first: bool) -> None:
+    """The charge does not wait for the disk: a database that crashes before the verdict comes back without it (I3)."""
+    others = "" if was_first else f"{time.time():.3f}/c/1/aa/bb/cc;"
+    alice = world.user()
+    desk = Desk(world, world.sign_in_store(), Nas(world.nas(), "vpn", "vpn"))
+    wrong = [f"hunter2{alice.wrong_code()}".encode(), b"hunter3"][: 1 if together else 2]
+    settlements = desk.opened(*[desk.attempt(alice, typed) for typed in wrong])
+    throttles = schema.throttles
+    world.execute(delete(throttles))
+    if others:
+        world.execute(insert(throttles).values(user_id=alice.id, history=others))
+    assert all(desk.store.settle(settlements))
+    left = history(world, alice)
+    assert left.startswith(others)
+    charged = {charge.request: charge.mark for charge in throttle.parse(left)}
+    assert {charged[each.attempt.charge.request] for each in settlements} == {"c", "p"} if not together else {"c"}
