@@ -106,7 +106,10 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(world: World, nodes: Nodes, node:
     ours, theirs = pty.openpty()
     env = environ(nodes, address(node)) | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
     command = [sys.executable, "-m", "radiusd_mfa", "top", "--interval", "1"]
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and whatever they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        signal.signal(signal.SIGINT, before)
         os.close(theirs)
         seen = read_until(ours, "[bold]nobody", times=2)
         process.send_signal(signal.SIGINT)
