@@ -1,7 +1,8 @@
 """Names that nobody has, throttled in memory as somebody's would be: else the difference shows under load (ATTACKS 17).
 
 A wrong password that is repeated, and an account that is closed, cost no hash while hashes are wanted elsewhere. If an
-unknown name cost one each time, whoever asks twice in a flood would hear who is there.
+unknown name cost one each time, whoever asks twice in a flood would hear who is there. Of several workers each
+remembers for itself.
 """
 
 from collections import OrderedDict
