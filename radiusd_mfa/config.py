@@ -229,8 +229,9 @@ def _read_all(raw: Mapping[str, Raw], problems: list[str]) -> dict[str, Any]:
 
 
 def _fill_defaults(values: dict[str, Any], environ: Mapping[str, str], uid: int) -> None:
-    state_dir = values["state_dir"] if "state_dir" in values else _default_state_dir(environ, uid)
-    values["state_dir"] = state_dir
+    if "state_dir" not in values:
+        values["state_dir"] = _default_state_dir(environ, uid)
+    state_dir = values["state_dir"]
     values.setdefault("database_url", f"sqlite:///{state_dir / 'radiusd-mfa.sqlite3'}")
     values.setdefault("key_file", _default_key_file(state_dir, environ))
     values.setdefault("listen", (Endpoint("0.0.0.0", 1812), Endpoint("::", 1812)))  # noqa: S104 - a NAS is elsewhere

@@ -108,13 +108,10 @@ def start(
 
 def begin(user: User, method: NewMethod, books: Books, *, issuer: str, at: float) -> Enrolment | Refusal:
     """Make an unconfirmed method within a change; refused where the plans of all teams are without MFA (E8)."""
-    refusal = refuse_set_up(user, books) or refuse_app(user, books)
+    refusal = refuse_app(user, books)
     if refusal is not None:
         return refusal
-    # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
-    for abandoned in books.methods.summaries(user.id):
-        if not abandoned.confirmed:
-            books.methods.remove(abandoned.id)
+    abandon(user, books)
     method_id = books.methods.add(user.id, method, at)
     assert method_id is not None  # noqa: S101 - a seed that was drawn a moment ago is nobody's yet
     uri = otpauth_uri(
@@ -128,8 +125,19 @@ def begin(user: User, method: NewMethod, books: Books, *, issuer: str, at: float
     return Enrolment(method_id, uri)
 
 
+def abandon(user: User, books: Books) -> None:
+    """Remove what a user has begun to set up and not confirmed."""
+    # By their summaries: a seed that doesn't open any more must not keep the user from setting up anew.
+    for method in books.methods.summaries(user.id):
+        if not method.confirmed:
+            books.methods.remove(method.id)
+
+
 def refuse_app(user: User, books: Books) -> Refusal | None:
-    """Refuse an authenticator app that would not count where a phone does: its owner could not sign in any more."""
+    """Refuse an app where nothing can be set up, or where only a phone counts: its owner could not sign in any more."""
+    refusal = refuse_set_up(user, books)
+    if refusal is not None:
+        return refusal
     allowed = obligations_of(user.id, books).allow
     if not allowed or MethodKind.TOTP in allowed:
         return None

@@ -14,6 +14,7 @@ from radiusd_mfa.usecases.actors import OPERATOR, Actor, Claimant, Operator
 from radiusd_mfa.usecases.admin_ports import MethodSummary, User
 from radiusd_mfa.usecases.books import Administration, Books
 from radiusd_mfa.usecases.changes import Refusal
+from radiusd_mfa.usecases.enrol import abandon
 from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.obligations import Obligations, obligations_of
 from radiusd_mfa.usecases.outbox_ports import Mail
@@ -77,9 +78,7 @@ def revoke(
             return chosen
         removed = books.methods.revoke(user.id, chosen.id)
         # Whoever has the phone may have begun to set up another one with its code.
-        for each in books.methods.summaries(user.id):
-            if not each.confirmed:
-                books.methods.remove(each.id)
+        abandon(user, books)
         _take_along(user, books)
         _tell_removed(user, chosen, books, at=clock(), actor=actor)
         return Removed(user.name, removed, obligations_of(user.id, books).mandatory)

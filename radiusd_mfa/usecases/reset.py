@@ -21,7 +21,6 @@ from radiusd_mfa.usecases.mails import tell
 from radiusd_mfa.usecases.outbox_ports import Mail
 from radiusd_mfa.usecases.people import changed, only_oneself
 from radiusd_mfa.usecases.permissions import Permission, allowed
-from radiusd_mfa.usecases.plans import refuse_set_up
 from radiusd_mfa.usecases.ports import Clock, Entropy
 from radiusd_mfa.usecases.removal import choose
 
@@ -91,7 +90,7 @@ def invite(
     token = base64.urlsafe_b64encode(entropy(_TOKEN_OCTETS)).decode().rstrip("=")
 
     def work(user: User, books: Books) -> Invitation | Refusal:
-        refusal = refuse_set_up(user, books) or refuse_app(user, books)
+        refusal = refuse_app(user, books)
         if refusal is not None:
             return refusal
         now = clock()
@@ -121,7 +120,7 @@ def redeem(
     method = NewMethod(new_seed(entropy), label, replaces=_EVERY_EARLIER_ONE)
 
     def work(user: User, books: Books) -> Enrolment | Refusal:
-        refusal = refuse_set_up(user, books) or refuse_app(user, books) or _use(token, user, books, clock())
+        refusal = refuse_app(user, books) or _use(token, user, books, clock())
         return refusal or begin(user, method, books, issuer=issuer, at=clock())
 
     name, permit = Username(claimant.name), only_oneself(claimant)

@@ -10,7 +10,7 @@ from radiusd_mfa.usecases.admin_ports import User
 from radiusd_mfa.usecases.books import Administration, Books, Hashing
 from radiusd_mfa.usecases.changes import Refusal
 from radiusd_mfa.usecases.codes import draw
-from radiusd_mfa.usecases.enrol import Confirmed, beyond_a_claim, codes_with, finish, hold, waiting_phones
+from radiusd_mfa.usecases.enrol import Confirmed, abandon, beyond_a_claim, codes_with, finish, hold, waiting_phones
 from radiusd_mfa.usecases.obligations import obligations_of
 from radiusd_mfa.usecases.people import changed, only_oneself
 from radiusd_mfa.usecases.phone_codes import Post, Sent, is_right, send, shown, too_soon, use
@@ -125,9 +125,7 @@ def _begin(
     refusal = _too_many(number, books, at)
     if refusal is not None:
         return refusal
-    for abandoned in books.methods.summaries(user.id):
-        if not abandoned.confirmed:
-            books.methods.remove(abandoned.id)
+    abandon(user, books)
     method_id = books.sms.add(user.id, number, label=label, at=at, replaces=replaces)
     phone = next(each for each in books.sms.phones(user.id) if each.id == method_id)
     return send(user, phone, books, post=post, at=at)

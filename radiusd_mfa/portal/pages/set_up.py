@@ -5,6 +5,7 @@ again (ATTACKS 28).
 """
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from markupsafe import Markup
@@ -83,7 +84,7 @@ async def _explain(visit: Visit) -> Response:
 async def explained(visit: Visit, problem: str, status: int = 200) -> Response:
     """Return the page that says what is to come."""
     overview = await _overview(visit)
-    needs_code = _needs_code(visit, overview)
+    needs_code, offered = _needs_code(visit, overview), await _offered(visit)
     return visit.render(
         "set_up.html",
         status,
@@ -92,23 +93,17 @@ async def explained(visit: Visit, problem: str, status: int = 200) -> Response:
         needs_code=needs_code,
         texts=needs_code and await has_phone(visit),
         by_link=visit.who.row.how == FROM_LINK,
-        by_app=await _offers_app(visit),
-        by_sms=await _offers_sms(visit),
+        by_app=MethodKind.TOTP in offered,
+        by_sms=MethodKind.SMS in offered,
     )
 
 
-async def _offers_app(visit: Visit) -> bool:
-    """Whether an app would count, for all that can be said."""
+async def _offered(visit: Visit) -> Collection[MethodKind]:
+    """Return what can be set up and would count, for all that can be said."""
     found = await visit.run(own, visit.name, store=visit.site.app.administration)
-    return isinstance(found, Refusal) or not found.asked.allow or MethodKind.TOTP in found.asked.allow
-
-
-async def _offers_sms(visit: Visit) -> bool:
-    config = visit.site.app.config
-    if config.sms_url is None and config.sms_apprise_file is None:
-        return False
-    found = await visit.run(own, visit.name, store=visit.site.app.administration)
-    return not isinstance(found, Refusal) and MethodKind.SMS in found.asked.allow
+    allowed = frozenset() if isinstance(found, Refusal) else found.asked.allow
+    kinds = allowed or {MethodKind.TOTP}
+    return kinds if visit.site.app.config.sends_sms else kinds - {MethodKind.SMS}
 
 
 async def _overview(visit: Visit) -> Overview:
